@@ -1,0 +1,56 @@
+"""The group of commands: each is loaded when it is named, so that the start stays quick."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import rich_click as click
+
+from .failures import run_guarded
+from .session import Session
+
+_MODULES = {
+    "init": "init",
+    "ingest": "ingest",
+    "find": "find",
+    "show": "show",
+    "cutout": "cutout",
+    "info": "info",
+    "migrate": "migrate",
+    "demo": "demo",
+}
+"""Command -> module beside this one; each has its command under ``command``."""
+
+
+class LazyGroup(click.RichGroup):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Name the commands in the order in which a newcomer needs them."""
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Load one command; None for a name that there is not."""
+        if cmd_name not in _MODULES:
+            return None
+        module = importlib.import_module(f".{_MODULES[cmd_name]}", __package__)
+        command: click.Command = module.command
+        return command
+
+    def main(  # type: ignore[override]  # ends the process always
+        self, args: Sequence[str] | None = None, prog_name: str | None = "snapdb", **extra: Any
+    ) -> NoReturn:
+        """Run the command line, and end the process with an exit code of :mod:`.failures`."""
+        extra.pop("standalone_mode", None)
+        given = list(sys.argv[1:] if args is None else args)
+        session = Session(debug="--debug" in given or bool(os.environ.get("SNAPDB_DEBUG")))
+
+        def action() -> Any:
+            # Not RichGroup's main, which prints errors in boxes of its own.
+            return click.Command.main(
+                self, given, prog_name or "snapdb", standalone_mode=False, obj=session, **extra
+            )
+
+        sys.exit(run_guarded(action, debug=session.debug))

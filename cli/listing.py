@@ -1,0 +1,212 @@
+"""The formats of a listing: a table for the eye, and what programs read."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from snapdb.errors import ConfigError
+
+from .columns import TYPES, UNITS
+
+FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "parquet")
+
+_SUFFIXES = {
+    ".txt": "table",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".ecsv": "ecsv",
+    ".vot": "votable",
+    ".xml": "votable",
+    ".votable": "votable",
+    ".parquet": "parquet",
+}
+_WIDTHS: dict[str, tuple[str, int]] = {
+    "id": ("<36", 36),
+    "ra": (">10.5f", 10),
+    "dec": (">9.5f", 9),
+    "band": ("<4", 4),
+    "mjd": (">11.5f", 11),
+    "exptime": (">7.5g", 7),
+    "observation_id": ("<14", 14),
+    "sca": (">3", 3),
+    "kind": ("<8", 8),
+    "filepath": ("<1", 30),
+}
+"""Column of the table for the eye -> (format, width); as many are shown as fit."""
+
+Row = dict[str, Any]
+
+
+def choose_format(name: str | None, output: Path | None) -> str:
+    """Tell the format of a listing: the one named, else by the file's suffix, else a table.
+
+    Parameters
+    ----------
+    name
+        One of :data:`FORMATS`, or None.
+    output
+        The file, or None for standard output.
+
+    Raises
+    ------
+    click.UsageError
+        The suffix says nothing.
+    """
+    if name is not None:
+        return name
+    if output is None:
+        return "table"
+    if output.suffix.lower() not in _SUFFIXES:
+        msg = f"the format of {output} is not known by its name; give --format, one of {', '.join(FORMATS)}"
+        raise click.UsageError(msg)
+    return _SUFFIXES[output.suffix.lower()]
+
+
+def write_listing(rows: Iterable[Row], form: str, output: Path | None) -> int:
+    """Write rows to a file, which appears when it is complete, or to standard output.
+
+    Parameters
+    ----------
+    rows
+        As :func:`.columns.make_row` gives them.
+    form
+        One of :data:`FORMATS`.
+    output
+        The file, or None for standard output.
+
+    Returns
+    -------
+    int
+        How many rows.
+
+    Raises
+    ------
+    ConfigError
+        The format needs a package that is not installed.
+    """
+    counted = _Counted(rows)
+    if form in ("ecsv", "votable", "parquet"):
+        pieces: Iterable[bytes] = [_encode_table(list(counted), form)]
+    else:
+        text = {"table": _table_lines, "json": _json_lines, "jsonl": _jsonl_lines, "csv": _csv_lines}[form]
+        pieces = (piece.encode() for piece in text(counted))
+    if output is None:
+        stream = click.get_binary_stream("stdout")
+        for piece in pieces:
+            stream.write(piece)
+        stream.flush()
+    else:
+        temporary = output.with_name(f".{output.name}.part")
+        try:
+            with temporary.open("wb") as file:
+                file.writelines(pieces)
+            temporary.replace(output)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return counted.count
+
+
+class _Counted:
+    """Rows that are counted as they pass."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.rows = rows
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self.rows:
+            self.count += 1
+            yield row
+
+
+def _table_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield aligned lines with as many columns as the terminal is wide; nothing where there is no row."""
+    room, shown = shutil.get_terminal_size((80, 24)).columns, list[str]()
+    for name, (_, width) in _WIDTHS.items():
+        room -= width + 1
+        if room < -1:
+            break
+        shown.append(name)
+    for number, row in enumerate(rows):
+        if number == 0:
+            yield _line([_align(name, name) for name in shown])
+        yield _line([_format_cell(name, row[name]) for name in shown])
+
+
+def _align(name: str, text: str) -> str:
+    """Put a heading where its column's values stand."""
+    form, width = _WIDTHS[name]
+    return text.rjust(width) if form.startswith(">") else text.ljust(int(form[1:]))
+
+
+def _format_cell(name: str, value: Any) -> str:
+    """Write one value in its column's width, a dash where it is not known."""
+    form, _ = _WIDTHS[name]
+    return _align(name, "-") if value is None else format(value, form)
+
+
+def _line(cells: Sequence[str]) -> str:
+    """Join cells to a line."""
+    return " ".join(cells).rstrip() + "\n"
+
+
+def _json_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield one JSON array, an image a line."""
+    separator = "["
+    for row in rows:
+        yield separator + "\n" + json.dumps(row)
+        separator = ","
+    yield "[]\n" if separator == "[" else "\n]\n"
+
+
+def _jsonl_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield one JSON object a line."""
+    for row in rows:
+        yield json.dumps(row) + "\n"
+
+
+def _csv_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield a heading and one line an image, empty where a value is not known."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(UNITS), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(row)
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _encode_table(rows: list[Row], form: str) -> bytes:
+    """Encode rows through an astropy table, with units, masked where a value is not known."""
+    if form == "parquet":
+        try:
+            import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: F401  # optional
+        except ImportError as err:
+            msg = "format parquet needs the package pyarrow, which is not installed: pip install pyarrow"
+            raise ConfigError(msg, package="pyarrow") from err
+    from astropy.table import MaskedColumn, Table
+
+    table = Table()
+    for name, unit in UNITS.items():
+        values = [row[name] for row in rows]
+        empty = "" if TYPES[name] == "str" else 0
+        table[name] = MaskedColumn(
+            [empty if v is None else v for v in values],
+            mask=[v is None for v in values],
+            dtype=TYPES[name],
+            unit=unit,
+        )
+    buffer: Any = io.StringIO() if form == "ecsv" else io.BytesIO()
+    table.write(buffer, format={"ecsv": "ascii.ecsv"}.get(form, form))
+    content: str | bytes = buffer.getvalue()
+    return content.encode() if isinstance(content, str) else content

@@ -1,0 +1,60 @@
+"""What one run of the command line shares: the options before the command."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from snapdb.archive.archive import Archive
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """Options that hold for every command."""
+
+    archive: str | None = None
+    """Folder or URL; None leaves it to the settings."""
+    debug: bool = False
+    verbosity: int = 0
+
+    def connect(self) -> "Archive":
+        """Open the archive that was named, or the one that the settings name."""
+        import snapdb
+
+        return snapdb.connect(self.archive)
+
+    def start_logging(self) -> None:
+        """Let the library's log reach stderr, as far as -v asks."""
+        level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbosity, 2)]
+        logging.basicConfig(level=level, format="snapdb: %(levelname)s: %(message)s")
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def archive_option(command: Command) -> Command:
+    """Let ``--archive`` stand behind the command's name as well as before it."""
+    return click.option(
+        "-a",
+        "--archive",
+        metavar="FOLDER|URL",
+        expose_value=False,
+        callback=_set_archive,
+        help="Archive to use: a folder, sqlite:///FILE or postgresql://HOST/DATABASE.",
+    )(command)
+
+
+def say(message: str) -> None:
+    """Tell the user something on stderr; stdout is for data."""
+    click.echo(message, err=True)
+
+
+def _set_archive(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    """Keep the option's value where all commands look for it."""
+    if value is not None:
+        ctx.ensure_object(Session).archive = value

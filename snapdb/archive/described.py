@@ -1,0 +1,257 @@
+"""What is known of an image, without its pixels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
+
+from snapdb.archive.fact import Fact
+from snapdb.archive.loading import FileLoader, find_wcs
+from snapdb.archive.paths import ImagePaths
+from snapdb.errors import UsageError
+from snapdb.model.image import FACT_NAMES, ImageRecord
+from snapdb.sky.geometry import derive_geometry
+from snapdb.sky.wcs import AstropyWCS
+from snapdb.types import BoolArray, Degrees, PixelArray
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+
+    from snapdb.archive.archive import Archive
+
+_GEOMETRY = frozenset(
+    ["ra", "dec", "position_angle", "pixel_scale"]
+    + [f"{axis}_corner_{corner}" for axis in ("ra", "dec") for corner in ("00", "01", "10", "11")]
+)
+_UNKNOWN: dict[str, Any] = {
+    "kind": "exposure",
+    "data_units": "counts",
+    "flag_bits": {},
+    "bad_bits": 0,
+    "properties": {},
+    "wcs_header": "",
+}
+
+
+class DescribedImage:
+    """An image as its row, its header or its maker describes it: facts, paths and sky, no pixels."""
+
+    width = Fact[int]("Size along x, pixels.")
+    height = Fact[int]("Size along y, pixels.")
+    observation_id = Fact[str | None]("Identifier of the exposure, over all its detectors.")
+    sca = Fact[int | None]("Number of the detector within its exposure.")
+    band = Fact[str | None]("Filter.")
+    ra = Fact[float]("Right ascension of the image's centre, ICRS degrees in [0, 360).")
+    dec = Fact[float]("Declination of the image's centre, ICRS degrees.")
+    ra_corner_00 = Fact[float]("Right ascension of the centre of pixel (0, 0), ICRS degrees.")
+    ra_corner_01 = Fact[float]("Right ascension of the centre of pixel (0, height-1), ICRS degrees.")
+    ra_corner_10 = Fact[float]("Right ascension of the centre of pixel (width-1, 0), ICRS degrees.")
+    ra_corner_11 = Fact[float]("Right ascension of the centre of pixel (width-1, height-1), ICRS degrees.")
+    dec_corner_00 = Fact[float]("Declination of the centre of pixel (0, 0), ICRS degrees.")
+    dec_corner_01 = Fact[float]("Declination of the centre of pixel (0, height-1), ICRS degrees.")
+    dec_corner_10 = Fact[float]("Declination of the centre of pixel (width-1, 0), ICRS degrees.")
+    dec_corner_11 = Fact[float]("Declination of the centre of pixel (width-1, height-1), ICRS degrees.")
+    mjd = Fact[float | None]("Start of the exposure, MJD, UTC.")
+    exptime = Fact[float | None]("Exposure time, seconds.")
+    position_angle = Fact[float | None]("Of the +y axis, degrees east of north in [0, 360).")
+    pixel_scale = Fact[float | None]("Arcseconds a pixel at the centre.")
+    sky_level = Fact[float | None]("Estimate of the sky in the data's units.")
+    zeropoint = Fact[float | None]("AB magnitude of one count: m = -2.5 log10(counts) + zeropoint.")
+    data_units = Fact[str]("What one unit of the data is: counts or rate.")
+    kind = Fact[str]("exposure, coadd, difference, template, cutout, ...")
+    instrument = Fact[str | None]("Header map that read the file.")
+    flag_bits = Fact[Mapping[str, int]]("Name of a flag -> its bit value.")
+    bad_bits = Fact[int]("Bits that make a pixel bad, or-ed; 0 counts every set bit.")
+    properties = Fact[Mapping[str, Any]]("Whatever else the header map keeps.")
+
+    def _begin(self, paths: ImagePaths) -> None:
+        """Set the state of an image that knows nothing yet."""
+        self._paths = paths
+        self._facts: dict[str, Any] = {}
+        self._record: ImageRecord | None = None
+        self._archive: Archive | None = None
+        self._loader: FileLoader | None = None
+        self._own: dict[str, PixelArray] = {}
+        self._header: Header | None = None
+        self._wcs: AstropyWCS | None = None
+        self.id: UUID | None = None
+        self.provenance_id: UUID | None = None
+
+    @classmethod
+    def from_record(cls, record: ImageRecord, archive: "Archive") -> Self:
+        """Make the image of a registry row; no file is opened.
+
+        Parameters
+        ----------
+        record : ImageRecord
+            The row.
+        archive : Archive
+            Where it is from.
+        """
+        image = cls.__new__(cls)
+        image._begin(archive.paths_of(record.filepath))
+        image._record = record
+        image._archive = archive
+        image.id = record.id
+        image.provenance_id = record.provenance_id
+        return image
+
+    # What is known
+
+    @property
+    def record(self) -> ImageRecord | None:
+        """The registry's row, None for an image outside an archive."""
+        return self._record
+
+    @property
+    def archive(self) -> "Archive | None":
+        """The archive that the image is from."""
+        return self._archive
+
+    def fact(self, name: str) -> Any:
+        """Give a fact by name: what was set, else what the row or the file says.
+
+        Raises
+        ------
+        UsageError
+            If no fact has that name.
+        """
+        if name in self._facts:
+            return self._facts[name]
+        if self._record is not None:
+            return getattr(self._record, name)
+        self._check_fact(name)
+        if self._loader is not None:
+            return getattr(self._loader.facts, name)
+        return self._fact_in_memory(name)
+
+    def set_fact(self, name: str, value: Any) -> None:
+        """Set a fact in memory; the registry and the file stay as they are."""
+        self._check_fact(name)
+        if name in ("width", "height"):
+            msg = f"{name} follows from the pixels and cannot be set; make a cutout or another Image"
+            raise UsageError(msg, name=name)
+        self._facts[name] = value
+
+    def _fact_in_memory(self, name: str) -> Any:
+        """Work a fact out from arrays and WCS."""
+        if name in ("width", "height") and self._own:
+            height, width = next(iter(self._own.values())).shape
+            return width if name == "width" else height
+        if self._wcs is not None and self._own and name in _GEOMETRY:
+            self._facts = {**derive_geometry(self._wcs, self.width, self.height), **self._facts}
+            return self._facts.get(name)
+        return _UNKNOWN.get(name)
+
+    @staticmethod
+    def _check_fact(name: str) -> None:
+        """Refuse a name that no fact has."""
+        if name not in FACT_NAMES:
+            import difflib
+
+            near = difflib.get_close_matches(name, FACT_NAMES, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(FACT_NAMES)}"
+            msg = f"an Image has no {name!r}{hint}"
+            raise UsageError(msg, name=name)
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Array shape ``(height, width)``."""
+        return self.height, self.width
+
+    @property
+    def coord_center(self) -> tuple[float, float]:
+        """Sky position of pixel ((width-1)/2, (height-1)/2), ICRS degrees, from the WCS."""
+        ra, dec = self.get_wcs().pixel_to_world((self.width - 1) / 2, (self.height - 1) / 2)
+        return float(ra), float(dec)
+
+    @property
+    def label(self) -> str:
+        """Name the image in a message: its id, or its file, or what it is."""
+        if self.id is not None:
+            return f"image {self.id}"
+        return str(self.full_filepath) if self.full_filepath is not None else f"{self.kind} in memory"
+
+    # Where it is
+
+    @property
+    def full_filepath(self) -> Path | None:
+        """Absolute path of the file; None for an image in memory."""
+        return self._paths.full
+
+    @property
+    def filepath(self) -> Path | None:
+        """Path of the file below the base."""
+        return self._paths.relative
+
+    @property
+    def base_path(self) -> Path | None:
+        """The base of `filepath`, None where there is none."""
+        return self._paths.base
+
+    @property
+    def filename(self) -> str | None:
+        """Last part of the path."""
+        return self._paths.full.name if self._paths.full is not None else None
+
+    path = full_filepath
+    base_dir = base_path
+    name = filename
+
+    # Sky
+
+    def get_wcs(self, wcsclass: str | None = None) -> AstropyWCS:
+        """Give the world coordinates.
+
+        Parameters
+        ----------
+        wcsclass : str, optional
+            ``AstropyWCS``, the one there is.
+
+        Raises
+        ------
+        UsageError
+            If another class is asked for.
+        ProjectionError
+            If the image has no WCS.
+        """
+        if wcsclass not in (None, "AstropyWCS", "BaseWCS"):
+            msg = f"wcsclass={wcsclass!r} is not known; expected 'AstropyWCS'"
+            raise UsageError(msg, wcsclass=wcsclass)
+        if self._wcs is None:
+            self._wcs = self._find_wcs()
+        return self._wcs
+
+    def _find_wcs(self) -> AstropyWCS:
+        """Build the WCS from what the row or the file says."""
+        if self._record is not None:
+            hdu: int | None = self._record.hdu
+        else:
+            hdu = self._loader.described.planes[0].layout.hdu if self._loader is not None else None
+        return find_wcs(self.fact("wcs_header"), self.properties, self.full_filepath, hdu)
+
+    def includes_radec(self, ra: Any, dec: Any = None) -> bool | BoolArray:
+        """Tell whether positions lie inside the image, up to the outer edges of its pixels.
+
+        Parameters
+        ----------
+        ra, dec : float, array, Quantity or str
+            ICRS; degrees where without unit. `ra` may be a SkyCoord, without `dec`.
+
+        Returns
+        -------
+        bool or array of bool
+            As the input; False for positions that do not project.
+        """
+        from snapdb.sky.units import split_coordinates
+
+        ra_deg, dec_deg = split_coordinates(ra, dec)
+        return self.get_wcs().includes(ra_deg, dec_deg, self.width, self.height)
+
+    def pixel_to_world(self, x: Degrees, y: Degrees) -> tuple[Degrees, Degrees]:
+        """Give the ICRS position in degrees of 0-based pixels."""
+        return self.get_wcs().pixel_to_world(x, y)
+
+    def world_to_pixel(self, ra: Degrees, dec: Degrees) -> tuple[Degrees, Degrees]:
+        """Give the 0-based pixel of ICRS positions in degrees; NaN where they do not project."""
+        return self.get_wcs().world_to_pixel(ra, dec)

@@ -1,0 +1,184 @@
+"""An image with pixels: planes read when asked for, kept until freed."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from snapdb.archive import loading, saving
+from snapdb.archive.described import DescribedImage
+from snapdb.archive.paths import ImagePaths
+from snapdb.archive.planes import ArrayPlanes, PlaneSource
+from snapdb.errors import NotFoundError, UsageError
+from snapdb.pixels.box import Box
+from snapdb.pixels.flags import fraction_masked
+from snapdb.types import PixelArray
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+
+PLANES = ("data", "noise", "flags")
+
+
+class PlanarImage(DescribedImage):
+    """A described image with its planes and its header."""
+
+    data_array_list: ClassVar[list[str]] = ["all", *PLANES]
+
+    def _begin(self, paths: ImagePaths) -> None:
+        """Set the state of an image that knows nothing yet."""
+        super()._begin(paths)
+        self._source: PlaneSource | None = None
+        self._cached: dict[str, PixelArray] = {}
+
+    # Pixels
+
+    @property
+    def plane_names(self) -> tuple[str, ...]:
+        """Names of the planes there are; no pixel is read."""
+        return tuple(dict.fromkeys((*self._own, *(self._planes.names if self._has_source else ()))))
+
+    @property
+    def data(self) -> PixelArray:
+        """The pixels ``[y, x]`` in the file's units, read on first use."""
+        plane = self._plane("data")
+        if plane is None:
+            msg = "this image has no data: neither a file nor an array was given"
+            raise NotFoundError(msg, plane="data")
+        return plane
+
+    @data.setter
+    def data(self, array: PixelArray | None) -> None:
+        self._set_plane("data", array)
+
+    @property
+    def noise(self) -> PixelArray | None:
+        """One standard deviation of each pixel in the data's units; None without a noise plane."""
+        return self._plane("noise")
+
+    @noise.setter
+    def noise(self, array: PixelArray | None) -> None:
+        self._set_plane("noise", array)
+
+    @property
+    def flags(self) -> PixelArray | None:
+        """Integer bits of each pixel, named by `flag_bits`; None without a flags plane."""
+        return self._plane("flags")
+
+    @flags.setter
+    def flags(self, array: PixelArray | None) -> None:
+        self._set_plane("flags", array)
+
+    def _set_plane(self, name: str, array: PixelArray | None) -> None:
+        """Put an array in place of a plane, in memory."""
+        self._cached.pop(name, None)
+        if array is None:
+            self._own.pop(name, None)
+            return
+        shape = self.image_shape if (self._own.keys() - {name} or self._has_source) else None
+        self._own[name] = loading.check_plane(name, array, shape)
+
+    @property
+    def _has_source(self) -> bool:
+        """Whether pixels can be read from somewhere."""
+        return self._source is not None or self._record is not None or self._loader is not None
+
+    @property
+    def _planes(self) -> PlaneSource:
+        """Where pixels are read from, found on first use."""
+        if self._source is None:
+            if self._record is not None and self._archive is not None:
+                self._source = self._archive.planes_of(self._record.id)
+            elif self._loader is not None:
+                self._source = self._loader.planes
+            else:
+                self._source = ArrayPlanes({})
+        return self._source
+
+    def _plane(self, name: str) -> PixelArray | None:
+        """Give a plane and keep it."""
+        return self._read((name,), reload=False, cache=True)[0]
+
+    def _read(self, names: Sequence[str], *, reload: bool, cache: bool) -> list[PixelArray | None]:
+        """Give planes, None for those that there are not."""
+        have = {} if reload else {**self._cached, **self._own}
+        if reload and not self._has_source:
+            have = dict(self._own)
+        missing = [n for n in names if n not in have and self._has_source and n in self._planes.names]
+        have |= self._planes.read(missing) if missing else {}
+        if cache:
+            self._cached |= {n: have[n] for n in missing}
+        return [have.get(n) for n in names]
+
+    def read_box(self, names: Sequence[str], box: Any) -> dict[str, PixelArray]:
+        """Read one box of planes, from memory where they are there, else from the file.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Planes.
+        box : Box
+            Inside the image.
+        """
+        here = {**self._cached, **self._own}
+        parts = {n: here[n][box.slices].copy() for n in names if n in here}
+        rest = [n for n in names if n not in here]
+        return parts | (self._planes.read(rest, box) if rest else {})
+
+    def get_data(
+        self, which: str = "all", always_reload: bool = False, cache: bool = False  # noqa: FBT001, FBT002  # the seed's
+    ) -> list[PixelArray | None]:
+        """Read planes.
+
+        Parameters
+        ----------
+        which : str
+            ``data``, ``noise``, ``flags``, another plane's name, or ``all`` for the first three.
+        always_reload : bool
+            Read the file even when the plane is in memory; what is in memory stays as it is.
+        cache : bool
+            Keep what was read, for `data`, `noise`, `flags` and later calls.
+
+        Returns
+        -------
+        list of array
+            One array, or three for ``all``; None where there is no such plane. An array
+            that is in memory is given itself, not a copy.
+
+        Raises
+        ------
+        UsageError
+            If the image cannot have such a plane.
+        """
+        names = PLANES if which == "all" else (which,)
+        if which not in (*self.data_array_list, *self.plane_names):
+            known = ", ".join(dict.fromkeys((*self.data_array_list, *self.plane_names)))
+            msg = f"which={which!r} is no plane; expected one of {known}"
+            raise UsageError(msg, which=which)
+        return self._read(names, reload=always_reload, cache=cache)
+
+    def free(self) -> None:
+        """Let go of the pixels that can be read again; arrays that exist only in memory stay."""
+        self._cached.clear()
+
+    def fraction_masked(self) -> float:
+        """Fraction of the pixels that a bad flag marks; 0.0 without flags."""
+        return fraction_masked(self.flags, self.bad_bits)
+
+
+    # Header
+
+    @property
+    def header(self) -> "Header":
+        """FITS header of the data: the file's own, or one made of what is known; a copy to keep."""
+        if self._header is None:
+            self._header = self._own_header()
+        return self._header
+
+    def _own_header(self) -> "Header":
+        """Read the file's header, or make one from the WCS and the facts."""
+        from snapdb.formats.header import make_header, read_header
+
+        path, hdu = self.full_filepath, self._data_hdu()
+        if path is not None and hdu is not None:
+            return read_header(path, hdu)
+        wcs = self._wcs.to_fits_header() if self._wcs is not None else None
+        return make_header(wcs, {name: self.fact(name) for name in saving.HEADER_FACTS})

@@ -1,0 +1,105 @@
+"""Where the pixels of one plane lie: enough to read any box of it without its header."""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from snapdb.errors import ShapeError
+
+
+class Container(StrEnum):
+    """What wraps the whole file."""
+
+    PLAIN = "plain"
+    GZIP = "gzip"
+    BZIP2 = "bzip2"
+
+
+class Codec(StrEnum):
+    """How the pixels are stored inside the file."""
+
+    RAW = "raw"
+    FITS_TILES = "fits-tiles"
+
+
+class Meaning(StrEnum):
+    """How stored numbers become the plane's: noise may be stored as a variance or a weight."""
+
+    DIRECT = "direct"
+    VARIANCE = "variance"
+    INVERSE_VARIANCE = "inverse_variance"
+    INVERSE_SIGMA = "inverse_sigma"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaneLayout:
+    """One plane of an image, as bytes in a file."""
+
+    name: str
+    """``data``, ``noise``, ``flags`` or another name."""
+    hdu: int
+    """Index of the HDU in its file, 0 for the primary."""
+    width: int
+    """NAXIS1, pixels along x."""
+    height: int
+    """NAXIS2, pixels along y."""
+    stored_dtype: str
+    """numpy type of the stored numbers with byte order, such as ``>i2``."""
+    dtype: str
+    """numpy type of the delivered numbers in native order, such as ``float32`` or ``uint16``."""
+    offset: int
+    """Byte of the first pixel (raw) or of the HDU's header (tiles) in the unwrapped file."""
+    bscale: float = 1.0
+    bzero: float = 0.0
+    blank: int | None = None
+    """Stored integer that means "no value"; it comes out as NaN."""
+    container: Container = Container.PLAIN
+    codec: Codec = Codec.RAW
+    compression: str | None = None
+    """Tile compression as FITS names it (``RICE_1`` ...)."""
+    tile_shape: tuple[int, int] | None = None
+    """Tile size ``(height, width)``."""
+    meaning: Meaning = Meaning.DIRECT
+    asinh: tuple[float, float] | None = None
+    """(BSOFTEN, BOFFSET) of an asinh-scaled plane (Pan-STARRS1), else None."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no plane has."""
+        if self.width < 1 or self.height < 1:
+            msg = f"plane {self.name!r}: size {self.width} x {self.height}, expected at least 1 x 1"
+            raise ShapeError(msg, plane=self.name)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Array shape ``(height, width)``."""
+        return self.height, self.width
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the layout as plain JSON values, without what is at its default."""
+        return {k: v for k, v in asdict(self).items() if v != _DEFAULTS.get(k, _ABSENT)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Rebuild a layout from :meth:`to_dict`, after a trip through JSON."""
+        given = dict(values)
+        for name in ("tile_shape", "asinh"):
+            if given.get(name) is not None:
+                given[name] = tuple(given[name])
+        for name, kind in (("container", Container), ("codec", Codec), ("meaning", Meaning)):
+            if name in given:
+                given[name] = kind(given[name])
+        return cls(**given)
+
+
+_ABSENT = object()
+_DEFAULTS: dict[str, Any] = {
+    "bscale": 1.0,
+    "bzero": 0.0,
+    "blank": None,
+    "container": Container.PLAIN,
+    "codec": Codec.RAW,
+    "compression": None,
+    "tile_shape": None,
+    "meaning": Meaning.DIRECT,
+    "asinh": None,
+}

@@ -1,0 +1,298 @@
+"""What made a thing: a process, its version and parameters, and what it was made from."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, NoReturn, Self, TypeAlias, cast
+from uuid import UUID
+
+from snapdb.errors import ProvenanceError
+from snapdb.model.canonical import Json, to_canonical_json, to_json_value
+
+SNAPDB_1 = "snapdb-1"
+"""SHA-256 of the canonical JSON, as a UUID of version 8."""
+SNAPPL_MD5 = "snappl-md5"
+"""The ids that snappl 0.48 gives, so that its databases can be taken over unchanged."""
+HASH_SCHEMES = (SNAPDB_1, SNAPPL_MD5)
+
+Upstreams: TypeAlias = "Sequence[Provenance] | Provenance | None"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagChange:
+    """One change of what a tag points to."""
+
+    tag: str
+    process: str
+    provenance_id: UUID
+    """What it points to since then."""
+    previous_id: UUID | None
+    """What it pointed to before; None when it was new."""
+    changed_at: datetime
+    """When, UTC."""
+
+
+class Provenance:
+    """Which process, of which version, with which parameters, from which upstreams.
+
+    Frozen; two are equal when their ids are, and the id is a hash of everything
+    else, so the same work has the same provenance wherever it was described.
+
+    Parameters
+    ----------
+    process : str
+        Name of the process or pipeline step.
+    major, minor : int
+        Its version.
+    params : mapping, optional
+        Its parameters: JSON values, numpy scalars and arrays, paths and
+        enumerations. Copied, and frozen.
+    upstreams : Provenance or sequence of Provenance, optional
+        What its inputs were made by. Their order does not count, and one that is
+        given twice counts once.
+    environment : int or str, optional
+        Names the environment it ran in, when that counts.
+    env_major, env_minor : int, optional
+        Version of the environment.
+    hash_scheme : str
+        ``snapdb-1``, or ``snappl-md5`` for the ids of snappl.
+
+    Raises
+    ------
+    ProvenanceError
+        If a part is of the wrong type, or a parameter cannot be hashed; the
+        message names its JSON path (``params.filters[2].x``).
+
+    Examples
+    --------
+    >>> first = Provenance("flatten", 1, 0, {"order": 2})
+    >>> first == Provenance("flatten", 1, 0, {"order": 2.0})
+    True
+    >>> Provenance("proc0", 1, 0, hash_scheme="snappl-md5").id
+    UUID('bdfc881c-bc69-58b7-6cd9-2c6f7db341c3')
+    """
+
+    __slots__ = (
+        "canonical_text",
+        "env_major",
+        "env_minor",
+        "environment",
+        "hash_scheme",
+        "id",
+        "major",
+        "minor",
+        "params",
+        "process",
+        "upstreams",
+    )
+
+    id: UUID
+    process: str
+    major: int
+    minor: int
+    params: Mapping[str, Any]
+    upstreams: "tuple[Provenance, ...]"
+    """In the order of their ids."""
+    environment: int | str | None
+    env_major: int | None
+    env_minor: int | None
+    hash_scheme: str
+    canonical_text: str
+    """The text that the id is a hash of."""
+
+    def __init__(
+        self,
+        process: str,
+        major: int = 0,
+        minor: int = 0,
+        params: Mapping[str, Any] | None = None,
+        *,
+        upstreams: Upstreams = None,
+        environment: int | str | None = None,
+        env_major: int | None = None,
+        env_minor: int | None = None,
+        hash_scheme: str = SNAPDB_1,
+    ) -> None:
+        plain = to_json_value({} if params is None else params)
+        if not isinstance(plain, dict):
+            msg = f"params is {params!r:.80}, expected a dictionary"
+            raise ProvenanceError(msg, path="params")
+        if not isinstance(environment, int | str | None):
+            msg = f"environment is {environment!r:.80}, expected an integer, text or None"
+            raise ProvenanceError(msg, path="environment")
+        values: dict[str, Any] = {
+            "process": _check_process(process),
+            "major": _check_integer("major", major),
+            "minor": _check_integer("minor", minor),
+            "params": _freeze(plain),
+            "upstreams": _check_upstreams(upstreams),
+            "environment": to_json_value(environment, "environment"),
+            "env_major": None if env_major is None else _check_integer("env_major", env_major),
+            "env_minor": None if env_minor is None else _check_integer("env_minor", env_minor),
+            "hash_scheme": _check_scheme(hash_scheme),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        text = _write_spec(self.spec_dict(), hash_scheme)
+        object.__setattr__(self, "canonical_text", text)
+        object.__setattr__(self, "id", _hash_text(text, hash_scheme))
+
+    @classmethod
+    def from_canonical(
+        cls, text: str, *, upstreams: "Sequence[Provenance]", hash_scheme: str = SNAPDB_1
+    ) -> Self:
+        """Rebuild a provenance from the text that its id is a hash of.
+
+        Parameters
+        ----------
+        text : str
+            Its :attr:`canonical_text`.
+        upstreams : sequence of Provenance
+            Its upstreams, in any order.
+        hash_scheme : str
+            The scheme that the text was written by.
+
+        Returns
+        -------
+        Provenance
+            With the same id.
+
+        Raises
+        ------
+        ProvenanceError
+            If text and upstreams do not belong together.
+        """
+        spec = json.loads(text)
+        made = cls(
+            spec["process"],
+            spec["major"],
+            spec["minor"],
+            spec["params"],
+            upstreams=upstreams,
+            environment=spec["environment"],
+            env_major=spec["env_major"],
+            env_minor=spec["env_minor"],
+            hash_scheme=hash_scheme,
+        )
+        if made.canonical_text != text:
+            msg = f"provenance of {made.process!r}: rebuilt as {made.canonical_text}, stored as {text}"
+            raise ProvenanceError(msg, process=made.process)
+        return made
+
+    def spec_dict(self) -> dict[str, Any]:
+        """Give what the id is made of as plain JSON values, upstreams by their ids."""
+        spec = {
+            "process": self.process,
+            "major": self.major,
+            "minor": self.minor,
+            "environment": self.environment,
+            "env_major": self.env_major,
+            "env_minor": self.env_minor,
+            "params": _thaw(self.params),
+            "upstream_ids": [str(upstream.id) for upstream in self.upstreams],
+        }
+        return spec if self.hash_scheme == SNAPPL_MD5 else {**spec, "hash_scheme": self.hash_scheme}
+
+    def recursive_dict(self) -> dict[str, Any]:
+        """Give the whole tree as plain JSON values: id, spec, and each upstream in full."""
+        spec = self.spec_dict()
+        del spec["upstream_ids"]
+        upstreams = [upstream.recursive_dict() for upstream in self.upstreams]
+        return {"id": str(self.id), **spec, "upstreams": upstreams}
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, Provenance) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        params = f", {_thaw(self.params)!r}" if self.params else ""
+        upstreams = f", upstreams={len(self.upstreams)}" if self.upstreams else ""
+        return f"<Provenance {self.process!r} {self.major}.{self.minor}{params}{upstreams} {self.id}>"
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        msg = f"a Provenance is frozen: make a new one instead of setting {name!r}"
+        raise AttributeError(msg)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        msg = f"a Provenance is frozen: {name!r} cannot be deleted"
+        raise AttributeError(msg)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.canonical_text, self.upstreams, self.hash_scheme)
+
+
+def _rebuild(text: str, upstreams: tuple[Provenance, ...], hash_scheme: str) -> Provenance:
+    """Make a provenance again after pickling."""
+    return Provenance.from_canonical(text, upstreams=upstreams, hash_scheme=hash_scheme)
+
+
+def _check_process(process: object) -> str:
+    """Refuse a process that is not a name."""
+    if not isinstance(process, str) or not process.strip():
+        msg = f"process is {process!r:.80}, expected a name"
+        raise ProvenanceError(msg, path="process")
+    return cast("str", to_json_value(process, "process"))
+
+
+def _check_integer(name: str, value: object) -> int:
+    """Refuse a version that is not an integer, so that 1.9 does not become 1."""
+    number = to_json_value(value, name)
+    if isinstance(number, bool) or not isinstance(number, int):
+        msg = f"{name} is {value!r:.80}, expected an integer"
+        raise ProvenanceError(msg, path=name)
+    if not -(2**31) <= number < 2**31:
+        msg = f"{name} is {number}, expected an integer of 32 bits"
+        raise ProvenanceError(msg, path=name)
+    return number
+
+
+def _check_scheme(hash_scheme: str) -> str:
+    """Refuse a scheme that nobody knows."""
+    if hash_scheme not in HASH_SCHEMES:
+        msg = f"hash_scheme is {hash_scheme!r}, expected one of {', '.join(HASH_SCHEMES)}"
+        raise ProvenanceError(msg, path="hash_scheme")
+    return hash_scheme
+
+
+def _check_upstreams(upstreams: Upstreams) -> tuple[Provenance, ...]:
+    """Give the upstreams once each, in the order of their ids."""
+    given = (upstreams,) if isinstance(upstreams, Provenance) else tuple(upstreams or ())
+    for number, upstream in enumerate(given):
+        if not isinstance(upstream, Provenance):
+            msg = f"upstreams[{number}] is {upstream!r:.80}, expected a Provenance"
+            raise ProvenanceError(msg, path=f"upstreams[{number}]")
+    return tuple(sorted(dict.fromkeys(given), key=lambda upstream: upstream.id))
+
+
+def _freeze(value: Json) -> Any:
+    """Make dictionaries read-only, and lists tuples."""
+    if isinstance(value, dict):
+        return MappingProxyType({k: _freeze(v) for k, v in value.items()})
+    return tuple(_freeze(v) for v in value) if isinstance(value, list) else value
+
+
+def _thaw(value: Any) -> Any:
+    """Undo :func:`_freeze`, as a copy."""
+    if isinstance(value, Mapping):
+        return {k: _thaw(v) for k, v in value.items()}
+    return [_thaw(v) for v in value] if isinstance(value, tuple) else value
+
+
+def _write_spec(spec: dict[str, Any], scheme: str) -> str:
+    """Write the text that is hashed."""
+    return json.dumps(spec, sort_keys=True) if scheme == SNAPPL_MD5 else to_canonical_json(spec)
+
+
+def _hash_text(text: str, scheme: str) -> UUID:
+    """Hash the text into an id."""
+    if scheme == SNAPPL_MD5:
+        return UUID(hashlib.md5(base64.b64encode(text.encode()), usedforsecurity=False).hexdigest())
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
+    number = number & ~(0xF << 76) | (8 << 76)  # RFC 9562: version 8, what the maker defines
+    return UUID(int=number & ~(0x3 << 62) | (0x2 << 62))
