@@ -11,6 +11,7 @@ module                holds
 ``gathering``         from arguments to a list of files
 ``columns``           what is listed of an image
 ``listing``           the formats of a listing
+``targets``           which file each cutout goes to
 ====================  ==========================================================
 """
 
@@ -31,7 +32,7 @@ __all__ = ["cli", "main"]
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @pass_session
 def cli(session: Session, debug: bool, verbose: int) -> None:  # noqa: FBT001  # click's calling
-    """An archive of astronomical images that you can cut from.
+    """Find astronomical images, and cut from them.
 
     Start with `snapdb demo`, or with `snapdb init` and `snapdb ingest PATH...`.
 

@@ -39,7 +39,11 @@ UNITS: dict[str, str | None] = {
 """Column -> unit, None where it has none."""
 
 TYPES: dict[str, str] = {
-    name: "int" if name in ("sca", "width", "height", "hdu") else "float" if unit or name == "sky_level" else "str"
+    name: "int"
+    if name in ("sca", "width", "height", "hdu")
+    else "float"
+    if unit or name == "sky_level"
+    else "str"
     for name, unit in UNITS.items()
 }
 """Column -> ``int``, ``float`` or ``str``."""

@@ -70,40 +70,39 @@ def run_guarded(action: Callable[[], Any], *, debug: bool) -> int:
     try:
         code = action()
         sys.stdout.flush()
-    except click.UsageError as err:
-        return _report(_usage_text(err), USAGE, debug=debug)
-    except click.ClickException as err:
-        return _report(err.format_message(), err.exit_code, debug=debug)
-    except (KeyboardInterrupt, click.Abort):
-        return _report("interrupted; what was finished is kept", INTERRUPTED, debug=debug)
-    except errors.SnapdbError as err:
-        return _report(str(err), find_exit_code(err), debug=debug)
     except BrokenPipeError:
         _discard_stdout()
         return BROKEN_PIPE
-    except OSError as err:
-        return _report(_system_text(err), FAILED, debug=debug)
+    except _EXPECTED as err:
+        message, code = describe_failure(err)
+        if debug:
+            traceback.print_exc(file=sys.stderr)
+        click.echo(f"snapdb: error: {message}", err=True)
     return code if isinstance(code, int) else DONE
 
 
-def _report(message: str, code: int, *, debug: bool) -> int:
-    """Print the one line, and the traceback where it was asked for."""
-    if debug:
-        traceback.print_exc(file=sys.stderr)
-    click.echo(f"snapdb: error: {message}", err=True)
-    return code
+def describe_failure(err: BaseException) -> tuple[str, int]:
+    """Say in a line what went wrong and what to do, and with which code the run ends.
+
+    Parameters
+    ----------
+    err
+        An expected failure: click's, the library's, or the system's.
+    """
+    if isinstance(err, click.UsageError):
+        path = err.ctx.command_path if err.ctx is not None else "snapdb"
+        return f"{err.format_message().rstrip('.')}; `{path} --help` lists the options", USAGE
+    if isinstance(err, click.ClickException):
+        return err.format_message(), err.exit_code
+    if isinstance(err, (KeyboardInterrupt, click.Abort)):
+        return "interrupted; what was finished is kept", INTERRUPTED
+    if isinstance(err, OSError) and not isinstance(err, errors.SnapdbError):
+        where = f"{err.filename}: " if err.filename else ""
+        return f"{where}{err.strerror or err}", FAILED
+    return str(err), find_exit_code(err)
 
 
-def _usage_text(err: click.UsageError) -> str:
-    """Say what is wrong with the call, and where its options are explained."""
-    path = err.ctx.command_path if err.ctx is not None else "snapdb"
-    return f"{err.format_message().rstrip('.')}; `{path} --help` lists the options"
-
-
-def _system_text(err: OSError) -> str:
-    """Say what the operating system refused, and on which file."""
-    where = f"{err.filename}: " if err.filename else ""
-    return f"{where}{err.strerror or err}"
+_EXPECTED = (click.ClickException, click.Abort, KeyboardInterrupt, errors.SnapdbError, OSError)
 
 
 def _discard_stdout() -> None:

@@ -1,5 +1,6 @@
 """The group of commands: each is loaded when it is named, so that the start stays quick."""
 
+import difflib
 import importlib
 import os
 import sys
@@ -38,6 +39,16 @@ class LazyGroup(click.RichGroup):
         module = importlib.import_module(f".{_MODULES[cmd_name]}", __package__)
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and name the nearest one where there is none."""
+        if args and args[0] not in _MODULES and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(args[0], _MODULES, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_MODULES)}"
+            ctx.fail(f"there is no command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
 
     def main(  # type: ignore[override]  # ends the process always
         self, args: Sequence[str] | None = None, prog_name: str | None = "snapdb", **extra: Any

@@ -4,11 +4,12 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
+from click import get_binary_stream
 
 from snapdb.errors import ConfigError
 
@@ -96,10 +97,9 @@ def write_listing(rows: Iterable[Row], form: str, output: Path | None) -> int:
     if form in ("ecsv", "votable", "parquet"):
         pieces: Iterable[bytes] = [_encode_table(list(counted), form)]
     else:
-        text = {"table": _table_lines, "json": _json_lines, "jsonl": _jsonl_lines, "csv": _csv_lines}[form]
-        pieces = (piece.encode() for piece in text(counted))
+        pieces = (piece.encode() for piece in _LINES[form](counted))
     if output is None:
-        stream = click.get_binary_stream("stdout")
+        stream = get_binary_stream("stdout")
         for piece in pieces:
             stream.write(piece)
         stream.flush()
@@ -184,6 +184,14 @@ def _csv_lines(rows: Iterable[Row]) -> Iterator[str]:
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()
+
+
+_LINES: dict[str, Callable[[Iterable[Row]], Iterator[str]]] = {
+    "table": _table_lines,
+    "json": _json_lines,
+    "jsonl": _jsonl_lines,
+    "csv": _csv_lines,
+}
 
 
 def _encode_table(rows: list[Row], form: str) -> bytes:

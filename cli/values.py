@@ -12,7 +12,7 @@ _ARCSEC = {"arcsec": 1.0, "as": 1.0, '"': 1.0, "arcmin": 60.0, "'": 60.0, "deg":
 _SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([a-z\"']*)\s*")
 
 
-class AngleType(click.ParamType):
+class AngleType(click.ParamType[float]):
     """A sky coordinate: degrees, or sexagesimal with or without letters."""
 
     name = "angle"
@@ -74,7 +74,7 @@ class Size:
         return max(1, math.ceil(self.arcsec / pixel_scale - 1e-3))
 
 
-class SizeType(click.ParamType):
+class SizeType(click.ParamType["Size"]):
     """Pixels (``51``) or an angle (``30arcsec``, ``2arcmin``, ``0.01deg``)."""
 
     name = "size"
@@ -89,15 +89,11 @@ class SizeType(click.ParamType):
             return Size(arcsec=number * _ARCSEC[unit])
         if unit in ("", "pix", "px") and number >= 1 and number == int(number):
             return Size(pixels=int(number))
-        self.fail(
-            f"{value!r} is not a size; expected whole pixels (51), or an angle with its unit "
-            f"(30arcsec, 2arcmin, 0.01deg)",
-            param,
-            ctx,
-        )
+        msg = f"{value!r} is not a size; expected whole pixels (51), or an angle (30arcsec, 2arcmin, 0.01deg)"
+        return self.fail(msg, param, ctx)
 
 
-class VersionType(click.ParamType):
+class VersionType(click.ParamType[tuple[int, int]]):
     """A version of a process: ``1`` or ``1.2``."""
 
     name = "version"
@@ -112,7 +108,7 @@ class VersionType(click.ParamType):
         return int(match[1]), int(match[2] or 0)
 
 
-class ParameterType(click.ParamType):
+class ParameterType(click.ParamType[tuple[str, Any]]):
     """One parameter of a process: ``name=value``, the value as TOML writes it, else taken as text."""
 
     name = "name=value"

@@ -1,1 +1,18 @@
-"""To be written."""
+"""What a user does: open an archive, ingest, find, read, cut, save.
+
+====================  ==========================================================
+module                holds
+====================  ==========================================================
+``connect``           :func:`connect` and :func:`init`
+``archive``           :class:`Archive`
+``image``             :class:`Image`; its parts are ``described`` (facts, paths, sky)
+                      and ``planar`` (pixels, header)
+``cutout``            :class:`Cutout`; ``cutting`` places and reads its box
+``planes``            where pixels come from: files by layout, or arrays
+``loading``           images outside an archive
+``saving``            files that appear whole or not at all
+``ingest``            from paths to rows; ``expand``, ``reading``, ``report`` are its steps
+``registering``       rows of images that a user made by hand
+``pictures``          contact sheets
+====================  ==========================================================
+"""

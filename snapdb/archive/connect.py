@@ -101,7 +101,9 @@ def find_place(settings: Settings) -> Place:
     if scheme.startswith("sqlite"):
         file = Path(unquote(urlsplit(text).path).removeprefix("/")).expanduser().absolute()
         return Place(
-            url=f"sqlite:///{file.as_posix()}", store=Path(settings.store or file.parent / STORE_NAME), folder=None
+            url=f"sqlite:///{file.as_posix()}",
+            store=Path(settings.store or file.parent / STORE_NAME),
+            folder=None,
         )
     if scheme.split("+")[0] in ("postgresql", "postgres"):
         return Place(url=text, store=Path(settings.store or STORE_NAME).absolute(), folder=None)

@@ -1,5 +1,6 @@
 """A cutout: an image cut from another, with its parent and its place in it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -8,7 +9,7 @@ import numpy as np
 from snapdb.archive.image import Image
 from snapdb.archive.paths import ImagePaths
 from snapdb.pixels.box import Box
-from snapdb.sky.geometry import derive_geometry
+from snapdb.sky.wcs import AstropyWCS
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -27,6 +28,7 @@ _INHERITED = (
     "instrument",
     "bad_bits",
     "release_date",
+    "properties",
 )
 
 
@@ -65,16 +67,8 @@ class Cutout(Image):
         cutout.source_box = cut.placement.source
         cutout._archive = parent.archive
         cutout._own = dict(cut.planes)
-        cutout._wcs = parent.get_wcs().shifted(cutout.box.x0, cutout.box.y0)
         inherited = {name: parent.fact(name) for name in _INHERITED}
-        geometry = derive_geometry(cutout._wcs, cutout.box.width, cutout.box.height)
-        cutout._facts = {
-            **inherited,
-            **geometry,
-            "kind": "cutout",
-            "flag_bits": cut.flag_bits,
-            "properties": dict(parent.properties),
-        }
+        cutout._facts = {**inherited, "kind": "cutout", "flag_bits": cut.flag_bits}
         return cutout
 
     @property
@@ -100,8 +94,22 @@ class Cutout(Image):
         """Give the data, so that numpy and matplotlib take a cutout as it is."""
         return np.array(self.data, dtype=dtype, copy=copy)
 
+    @property
+    def has_wcs(self) -> bool:
+        """Whether there are world coordinates: those of the parent, shifted."""
+        return self.parent.has_wcs
+
+    def _find_wcs(self) -> AstropyWCS:
+        """Shift the parent's WCS to this box."""
+        return self.parent.get_wcs().shifted(self.box.x0, self.box.y0)
+
+    def all_source_paths(self) -> set[Path]:
+        """Give the files that the parents' pixels are read from."""
+        return self.parent.all_source_paths()
+
     def _own_header(self) -> "Header":
         """Give the parent's header with this cutout's size, WCS and origin."""
         from snapdb.formats.header import crop_header
 
-        return crop_header(self.parent.header, self.get_wcs().to_fits_header(), self.box)
+        wcs = self.get_wcs().to_fits_header() if self.has_wcs else None
+        return crop_header(self.parent.header, wcs, self.box)

@@ -10,19 +10,14 @@ from snapdb.archive.loading import FileLoader, find_wcs
 from snapdb.archive.paths import ImagePaths
 from snapdb.errors import UsageError
 from snapdb.model.image import FACT_NAMES, ImageRecord
-from snapdb.sky.geometry import derive_geometry
 from snapdb.sky.wcs import AstropyWCS
-from snapdb.types import BoolArray, Degrees, PixelArray
+from snapdb.types import BoolArray, Degrees
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
     from snapdb.archive.archive import Archive
 
-_GEOMETRY = frozenset(
-    ["ra", "dec", "position_angle", "pixel_scale"]
-    + [f"{axis}_corner_{corner}" for axis in ("ra", "dec") for corner in ("00", "01", "10", "11")]
-)
 _UNKNOWN: dict[str, Any] = {
     "kind": "exposure",
     "data_units": "counts",
@@ -71,7 +66,6 @@ class DescribedImage:
         self._record: ImageRecord | None = None
         self._archive: Archive | None = None
         self._loader: FileLoader | None = None
-        self._own: dict[str, PixelArray] = {}
         self._header: Header | None = None
         self._wcs: AstropyWCS | None = None
         self.id: UUID | None = None
@@ -134,13 +128,7 @@ class DescribedImage:
         self._facts[name] = value
 
     def _fact_in_memory(self, name: str) -> Any:
-        """Work a fact out from arrays and WCS."""
-        if name in ("width", "height") and self._own:
-            height, width = next(iter(self._own.values())).shape
-            return width if name == "width" else height
-        if self._wcs is not None and self._own and name in _GEOMETRY:
-            self._facts = {**derive_geometry(self._wcs, self.width, self.height), **self._facts}
-            return self._facts.get(name)
+        """Give what is known of an image that has neither row nor file."""
         return _UNKNOWN.get(name)
 
     @staticmethod
@@ -164,6 +152,16 @@ class DescribedImage:
         """Sky position of pixel ((width-1)/2, (height-1)/2), ICRS degrees, from the WCS."""
         ra, dec = self.get_wcs().pixel_to_world((self.width - 1) / 2, (self.height - 1) / 2)
         return float(ra), float(dec)
+
+    @property
+    def loader(self) -> FileLoader | None:
+        """What describes the file of an image outside an archive."""
+        return self._loader
+
+    @property
+    def facts_set(self) -> dict[str, Any]:
+        """The facts that were set in memory, by name."""
+        return dict(self._facts)
 
     @property
     def label(self) -> str:
@@ -224,11 +222,13 @@ class DescribedImage:
 
     def _find_wcs(self) -> AstropyWCS:
         """Build the WCS from what the row or the file says."""
+        return find_wcs(self.fact("wcs_header"), self.properties, self.full_filepath, self._data_hdu())
+
+    def _data_hdu(self) -> int | None:
+        """Tell which HDU of the file holds the data."""
         if self._record is not None:
-            hdu: int | None = self._record.hdu
-        else:
-            hdu = self._loader.described.planes[0].layout.hdu if self._loader is not None else None
-        return find_wcs(self.fact("wcs_header"), self.properties, self.full_filepath, hdu)
+            return self._record.hdu
+        return self._loader.described.planes[0].layout.hdu if self._loader is not None else None
 
     def includes_radec(self, ra: Any, dec: Any = None) -> bool | BoolArray:
         """Tell whether positions lie inside the image, up to the outer edges of its pixels.

@@ -1,16 +1,14 @@
 """One image: what is known of it at once, its pixels when asked for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from snapdb.archive import cutting, loading, saving
 from snapdb.archive.paths import PathLike, resolve_paths
 from snapdb.archive.planar import PLANES, PlanarImage
-from snapdb.errors import NotFoundError, UsageError
-from snapdb.pixels.box import Box
-from snapdb.pixels.flags import fraction_masked
+from snapdb.errors import UsageError
 from snapdb.types import CutoutMode, PixelArray
 
 if TYPE_CHECKING:
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
     from snapdb.archive.cutout import Cutout
     from snapdb.model.provenance import Provenance
+
 
 class Image(PlanarImage):
     """One 2-D image of one detector.

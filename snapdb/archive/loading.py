@@ -67,7 +67,9 @@ class FileLoader:
         """
         if path is None:
             if noisepath or flagspath or stem:
-                msg = "noisepath, flagspath and std_imagenames go with the path of an image; give full_filepath"
+                msg = (
+                    "noisepath, flagspath and std_imagenames go with the path of an image; give full_filepath"
+                )
                 raise UsageError(msg)
             return None
         if stem:

@@ -1,21 +1,42 @@
 """An image with pixels: planes read when asked for, kept until freed."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from snapdb.archive import loading, saving
+from snapdb.archive import loading
 from snapdb.archive.described import DescribedImage
 from snapdb.archive.paths import ImagePaths
 from snapdb.archive.planes import ArrayPlanes, PlaneSource
 from snapdb.errors import NotFoundError, UsageError
 from snapdb.pixels.box import Box
 from snapdb.pixels.flags import fraction_masked
+from snapdb.sky.geometry import derive_geometry
 from snapdb.types import PixelArray
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
 PLANES = ("data", "noise", "flags")
+
+HEADER_FACTS = (
+    "observation_id",
+    "sca",
+    "band",
+    "mjd",
+    "exptime",
+    "zeropoint",
+    "sky_level",
+    "data_units",
+    "kind",
+    "instrument",
+)
+"""What a header that snapdb writes says of an image besides its WCS."""
+
+_GEOMETRY = frozenset(
+    ["ra", "dec", "position_angle", "pixel_scale"]
+    + [f"{axis}_corner_{corner}" for axis in ("ra", "dec") for corner in ("00", "01", "10", "11")]
+)
 
 
 class PlanarImage(DescribedImage):
@@ -28,6 +49,8 @@ class PlanarImage(DescribedImage):
         super()._begin(paths)
         self._source: PlaneSource | None = None
         self._cached: dict[str, PixelArray] = {}
+        self._own: dict[str, PixelArray] = {}
+        self._geometry: dict[str, Any] | None = None
 
     # Pixels
 
@@ -108,7 +131,7 @@ class PlanarImage(DescribedImage):
             self._cached |= {n: have[n] for n in missing}
         return [have.get(n) for n in names]
 
-    def read_box(self, names: Sequence[str], box: Any) -> dict[str, PixelArray]:
+    def read_box(self, names: Sequence[str], box: Box) -> dict[str, PixelArray]:
         """Read one box of planes, from memory where they are there, else from the file.
 
         Parameters
@@ -124,7 +147,10 @@ class PlanarImage(DescribedImage):
         return parts | (self._planes.read(rest, box) if rest else {})
 
     def get_data(
-        self, which: str = "all", always_reload: bool = False, cache: bool = False  # noqa: FBT001, FBT002  # the seed's
+        self,
+        which: str = "all",
+        always_reload: bool = False,  # noqa: FBT001, FBT002  # the seed's signature
+        cache: bool = False,  # noqa: FBT001, FBT002  # the seed's signature
     ) -> list[PixelArray | None]:
         """Read planes.
 
@@ -163,6 +189,32 @@ class PlanarImage(DescribedImage):
         """Fraction of the pixels that a bad flag marks; 0.0 without flags."""
         return fraction_masked(self.flags, self.bad_bits)
 
+    def read_planes(self, names: Sequence[str]) -> list[PixelArray]:
+        """Give planes that exist, from memory where they are there; nothing new is kept."""
+        planes = self._read(names, reload=False, cache=False)
+        return [plane for plane in planes if plane is not None]
+
+    def _fact_in_memory(self, name: str) -> Any:
+        """Work a fact out from arrays and WCS."""
+        if name in ("width", "height"):
+            height, width = self.data.shape
+            return width if name == "width" else height
+        if name in _GEOMETRY and self._geometry is None and self.has_wcs:
+            self._geometry = derive_geometry(self.get_wcs(), self.width, self.height)
+        if self._geometry is not None and name in self._geometry:
+            return self._geometry[name]
+        return super()._fact_in_memory(name)
+
+    @property
+    def has_wcs(self) -> bool:
+        """Whether there are world coordinates."""
+        return self._wcs is not None or bool(self._has_source and self.fact("wcs_header"))
+
+    # Where pixels are from
+
+    def all_source_paths(self) -> set[Path]:
+        """Give the files that this image's pixels are, or its parents' were, read from."""
+        return set(self._planes.paths) if self._has_source else set()
 
     # Header
 
@@ -175,10 +227,14 @@ class PlanarImage(DescribedImage):
 
     def _own_header(self) -> "Header":
         """Read the file's header, or make one from the WCS and the facts."""
-        from snapdb.formats.header import make_header, read_header
+        from snapdb.formats.header import read_header
 
         path, hdu = self.full_filepath, self._data_hdu()
-        if path is not None and hdu is not None:
-            return read_header(path, hdu)
-        wcs = self._wcs.to_fits_header() if self._wcs is not None else None
-        return make_header(wcs, {name: self.fact(name) for name in saving.HEADER_FACTS})
+        return read_header(path, hdu) if path is not None and hdu is not None else self.header_to_save()
+
+    def header_to_save(self) -> "Header":
+        """Make a header of what is known: the WCS and the facts, with nothing of another file's layout."""
+        from snapdb.formats.header import make_header
+
+        wcs = self.get_wcs().to_fits_header() if self.has_wcs else None
+        return make_header(wcs, {name: self.fact(name) for name in HEADER_FACTS})

@@ -83,6 +83,17 @@ class Cards:
         text = "" if value is None else str(value).strip()
         return text or None
 
+    def comment(self, key: str) -> str:
+        """Give the comment of a card, empty where it has none."""
+        number = self._index.get(key)
+        if number is None:
+            return ""
+        text = _value_text(self._lines[number])
+        if text.startswith("'"):
+            match = _STRING.match(text)
+            text = text[match.end() :] if match else ""
+        return text.partition("/")[2].strip()
+
     def _long_string(self, number: int, text: str) -> str:
         """Join a string with its CONTINUE cards."""
         whole = _unquote(text)

@@ -1,0 +1,109 @@
+"""`snapdb cutout`: cut a position out of images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import rich_click as click
+
+from .criteria import make_criteria, search_options
+from .failures import PART_FAILED
+from .session import Session, archive_option, pass_session, say
+from .targets import choose_targets
+from .values import SIZE, Size
+
+if TYPE_CHECKING:
+    from snapdb.archive.archive import Archive
+    from snapdb.archive.image import Image
+
+
+@click.command("cutout")
+@search_options
+@click.option("--image", "image_id", type=click.UUID, metavar="ID", help="Cut from this image.")
+@click.option("--size", type=SIZE, required=True, help="Edge: 51 pixels, or an angle such as 30arcsec.")
+@click.option("--ysize", type=SIZE, help="Edge along y, when it differs.")
+@click.option("--mode", type=click.Choice(["strict", "partial", "trim"]), default="strict", show_default=True)
+@click.option("--fill-value", type=float, default=float("nan"), show_default=True, help="Outside the image.")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="May hold {id}, {band}, {mjd} ...; or a folder."
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@archive_option
+@pass_session
+@click.pass_context
+def command(ctx: click.RichContext, session: Session, /, image_id: UUID | None, **options: Any) -> None:
+    """Cut a square about --ra --dec out of an image, or out of every image that matches.
+
+    All planes of the image come along (data, noise, flags), in one FITS file with its own
+    WCS. When several images match, -o must be a folder or hold placeholders that tell them
+    apart: {id} {band} {mjd} {sca} {observation_id} {kind} {instrument}.
+
+    \b
+    For example:
+      snapdb cutout --ra 0.0116 --dec -17.496 --size 51 --image ID -o sn.fits
+      snapdb cutout --ra 0.0116 --dec -17.496 --size 20arcsec --band r -o 'sn_{band}_{mjd}.fits'
+    """  # noqa: D301  # \b is click's mark for lines that stay
+    if options["ra"] is None or options["dec"] is None:
+        msg = "a cutout needs --ra and --dec"
+        raise click.UsageError(msg)
+    with session.connect() as archive:
+        images = _find(archive, image_id, make_criteria(options))
+        targets = choose_targets(images, options["output"], overwrite=options["overwrite"])
+        failed = sum(not _cut(image, path, options, alone=len(targets) == 1) for image, path in targets)
+    if failed:
+        ctx.exit(PART_FAILED)
+
+
+def _find(archive: "Archive", image_id: UUID | None, criteria: dict[str, Any]) -> "list[Image]":
+    """Give the image that was named, or those that match."""
+    from snapdb.errors import NotFoundError
+
+    if image_id is not None:
+        others = sorted(set(criteria) - {"ra", "dec"})
+        if others:
+            options = ", ".join("--" + name.replace("_", "-") for name in others)
+            msg = f"--image names the image; leave out {options}"
+            raise click.UsageError(msg)
+        return [archive.get_image(image_id)]
+    images = archive.find_images(**criteria)
+    if not images:
+        msg = (
+            "no image matches; `snapdb find` with the same criteria says what is there, and --image ID "
+            "cuts from an image that contains the position's surroundings only"
+        )
+        raise NotFoundError(msg, criteria=criteria)
+    return images
+
+
+def _cut(image: "Image", path: Path, options: dict[str, Any], *, alone: bool) -> bool:
+    """Cut one image and write it; a failure among several is reported and passed over."""
+    from snapdb.errors import FormatError, NoOverlapError, PartialOverlapError, StorageError
+
+    try:
+        cutout = image.get_ra_dec_cutout(
+            options["ra"],
+            options["dec"],
+            _pixels(image, options["size"]),
+            None if options["ysize"] is None else _pixels(image, options["ysize"]),
+            mode=options["mode"],
+            fill_value=options["fill_value"],
+        )
+        cutout.save(path=path, overwrite=options["overwrite"])
+    except (NoOverlapError, PartialOverlapError, FormatError, StorageError) as err:
+        if alone:
+            raise
+        say(f"no cutout of image {image.id}: {err}")
+        return False
+    click.echo(path)
+    return True
+
+
+def _pixels(image: "Image", size: Size) -> int:
+    """Give a size in the pixels of an image."""
+    from snapdb.errors import UsageError
+
+    pixels = size.to_pixels(image.pixel_scale)
+    if pixels is None:
+        msg = f"image {image.id} has no known pixel scale; give --size in pixels"
+        raise UsageError(msg, image_id=image.id)
+    return pixels

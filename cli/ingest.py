@@ -1,0 +1,167 @@
+"""`snapdb ingest`: register files."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from .failures import PART_FAILED
+from .session import Session, archive_option, pass_session, say
+from .values import PARAMETER, VERSION
+
+if TYPE_CHECKING:
+    from snapdb.archive.archive import Archive
+    from snapdb.model.outcome import Outcome
+    from snapdb.model.provenance import Provenance
+
+_LISTED = 40
+"""How many refused files are named on the terminal; the report names all."""
+
+
+@click.command("ingest")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--process", help="Process that made the images.")
+@click.option("--version", "version", type=VERSION, default="0.0", help="Of the process: MAJOR.MINOR.")
+@click.option("--param", "params", type=PARAMETER, multiple=True, help="Parameter of it; may be repeated.")
+@click.option("--instrument", help="Header map to read all files with; found file by file by default.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Files read at a time.")
+@click.option("--in-place", "placement", flag_value="in-place", default="in-place", help="The default.")
+@click.option("--copy", "placement", flag_value="copy", help="Copy files into the archive's store.")
+@click.option("--link", "placement", flag_value="link", help="Hard-link files into the archive's store.")
+@click.option("--on-error", type=click.Choice(["skip", "stop"]), default="skip", show_default=True)
+@click.option("--update", is_flag=True, help="Read changed files again, keeping their images' ids.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@click.option("--explain", is_flag=True, help="Say what would be registered, and from which card it came.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="File: a JSON line a file.")
+@archive_option
+@pass_session
+@click.pass_context
+def command(ctx: click.RichContext, session: Session, /, paths: tuple[str, ...], **options: Any) -> None:
+    """Register images, so that they are found and can be cut from.
+
+    PATH is a file, a folder with all below it, a pattern, @LIST (a file with one path a
+    line), or - for such a list on standard input. A file that cannot be used is refused
+    with its reason and never stops the rest; the command then ends with code 4. Doing it
+    twice changes nothing.
+    """
+    from .gathering import gather_files
+
+    files = gather_files(paths)
+    if not files:
+        msg = f"no file in {', '.join(paths)}"
+        raise click.UsageError(msg)
+    provenance = _make_provenance(options)
+    with session.connect() as archive:
+        if options["explain"]:
+            failed = _explain(archive, files, options["instrument"])
+        else:
+            failed = _ingest(archive, files, provenance, options)
+    if failed:
+        ctx.exit(PART_FAILED)
+
+
+def _make_provenance(options: dict[str, Any]) -> "Provenance | None":
+    """Make the provenance of the options; None, the archive's default, where they name none."""
+    if options["process"] is None:
+        if options["params"] or options["version"] != (0, 0):
+            msg = "--version and --param describe a process; name it with --process"
+            raise click.UsageError(msg)
+        return None
+    from snapdb import Provenance
+
+    major, minor = options["version"]
+    return Provenance(options["process"], major, minor, dict(options["params"]))
+
+
+def _ingest(
+    archive: "Archive", files: Sequence[Path], provenance: "Provenance | None", options: dict[str, Any]
+) -> int:
+    """Register the files, say how it went, and give the number that was refused."""
+    started = time.monotonic()
+    with _progress(len(files)) as advance:
+        report = archive.ingest(
+            files,
+            provenance=provenance,
+            progress=advance,
+            **{name: options[name] for name in _PASSED_ON},
+        )
+    if options["report"] is not None:
+        report.write(options["report"])
+    refused = list_refused(report.outcomes)
+    counts = ", ".join(f"{count} {name}" for name, count in report.counts.items())
+    done = "would be" if options["dry_run"] else "done in"
+    seconds = f" {time.monotonic() - started:.1f} s" if not options["dry_run"] else ""
+    say(f"{len(report.outcomes)} files, {len(report.image_ids)} images; {done}{seconds}: {counts}")
+    _say_warnings(report.outcomes)
+    return refused
+
+
+_PASSED_ON = ("instrument", "jobs", "placement", "on_error", "update", "dry_run")
+
+
+def list_refused(outcomes: "Sequence[Outcome]") -> int:
+    """Name the refused files with their reasons on stderr, and give their number.
+
+    Parameters
+    ----------
+    outcomes
+        Of an ingest, one a file.
+    """
+    refused = [one for one in outcomes if one.outcome == "refused"]
+    for one in refused[:_LISTED]:
+        say(f"refused {one.path}: {one.reason}")
+    if len(refused) > _LISTED:
+        say(f"... and {len(refused) - _LISTED} more; --report FILE keeps them all")
+    return len(refused)
+
+
+def _say_warnings(outcomes: "Sequence[Outcome]") -> None:
+    """Say that there were warnings, and the first few."""
+    warned = [(one.path, text) for one in outcomes for text in one.warnings]
+    for path, text in warned[:5]:
+        say(f"warning {path}: {text}")
+    if len(warned) > 5:
+        say(f"... and {len(warned) - 5} more warnings; --report FILE keeps them all")
+
+
+@contextmanager
+def _progress(total: int) -> "Iterator[Callable[[Outcome], None] | None]":
+    """Show a bar on stderr where that is a terminal, and give what moves it."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("ingest", total=total)
+        yield lambda outcome: bar.update(task, advance=1, description=Path(outcome.path).name[-40:])
+
+
+def _explain(archive: "Archive", files: Sequence[Path], instrument: str | None) -> int:
+    """Print what would be registered of each file and why, and give the number of refusals."""
+    from snapdb.errors import FormatError, StorageError
+
+    failed = 0
+    for path in files:
+        try:
+            described = archive.explain(path, instrument=instrument)
+        except (FormatError, StorageError) as err:
+            click.echo(f"{path}: refused, {err.code}: {err}")
+            failed += 1
+            continue
+        for number, image in enumerate(described, start=1):
+            click.echo(f"{path}: image {number} of {len(described)}")
+            for finding in image.findings:
+                click.echo(f"  {finding.field:<15} {finding.value!s:<28} {finding.source}")
+            for plane in image.planes:
+                layout = plane.layout
+                click.echo(f"  plane {layout.name:<9} HDU {layout.hdu} of {plane.path}, {layout.dtype}")
+            for warning in image.warnings:
+                click.echo(f"  warning: {warning}")
+    return failed

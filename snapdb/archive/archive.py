@@ -1,0 +1,333 @@
+"""The archive: one registry and one store, and what a user does with them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, get_args
+from uuid import UUID
+
+from snapdb.archive.expand import expand_paths
+from snapdb.archive.image import Image, as_uuid
+from snapdb.archive.ingest import Ingest, IngestPlan, OnError, Placement, default_jobs
+from snapdb.archive.paths import ImagePaths, PathLike
+from snapdb.archive.planes import FilePlanes
+from snapdb.archive.registering import register_images
+from snapdb.archive.report import IngestReport
+from snapdb.errors import SearchError, UsageError
+from snapdb.model.image import ImageRecord
+from snapdb.model.outcome import Outcome
+from snapdb.model.provenance import Provenance
+from snapdb.model.search import Search, make_search
+from snapdb.storage import LocalStore
+
+if TYPE_CHECKING:
+    from snapdb.formats.describe import Described
+    from snapdb.registry import Registry
+
+INGEST_PROVENANCE = Provenance("ingest", 1, 0)
+"""Of images whose ingest names none; its version stays, so that ingesting again finds them."""
+
+
+class Archive:
+    """An image archive, from :func:`snapdb.connect`.
+
+    Use it in a ``with`` block, or call :meth:`close`.
+
+    Parameters
+    ----------
+    registry : Registry
+        The database: what there is.
+    store : LocalStore
+        Where files live.
+    """
+
+    def __init__(self, registry: "Registry", store: LocalStore) -> None:
+        self.registry = registry
+        self.store = store
+        self.closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed " if self.closed else ""
+        return f"<{state}Archive {self.url}>"
+
+    @property
+    def url(self) -> str:
+        """URL of the registry, without password."""
+        return self.registry.url
+
+    def close(self) -> None:
+        """Let go of the database; every later call raises RegistryClosedError."""
+        self.registry.close()
+        self.closed = True
+
+    # Finding
+
+    def find_images(
+        self,
+        *,
+        provenance: "Provenance | UUID | str | Iterable[Provenance | UUID | str] | None" = None,
+        provenance_tag: str | None = None,
+        process: str | None = None,
+        **criteria: Any,
+    ) -> list[Image]:
+        """Find images; none of their files is opened.
+
+        Parameters
+        ----------
+        provenance : Provenance, UUID, str, or several of them, optional
+            Only images with one of these provenances. All are asked when neither this nor
+            a tag is given.
+        provenance_tag, process : str, optional
+            Only images with the provenance that carries this tag: of one process when
+            `process` is given, else of every process that has the tag. `process` alone
+            takes all provenances of that process.
+        **criteria : object
+            What the images shall be; None means "not asked".
+
+            - ``ra`` with ``dec``: the footprint contains this position. ICRS; degrees,
+              sexagesimal text or Quantity; a SkyCoord as ``ra`` alone.
+            - ``id``, ``observation_id``, ``sca``, ``band``, ``filepath``, ``kind``,
+              ``instrument``, ``data_units`` and the other columns: equal to a value, or to
+              one of a list (``band=["r", "i"]``).
+            - ``<column>_min``, ``<column>_max``, both inclusive, for ``mjd`` (a number, an
+              ISO date or a Time), ``exptime``, ``ra``, ``dec`` (of the centre; an ``ra_min``
+              above ``ra_max`` goes through 0), the corners, ``width``, ``height``,
+              ``position_angle``, ``zeropoint``, ``sky_level``, ``pixel_scale``.
+            - ``order_by``: a column or several, ``"-mjd"`` for the last first.
+            - ``limit``, ``offset``.
+
+        Returns
+        -------
+        list of Image
+            In the order asked for.
+
+        Raises
+        ------
+        SearchError
+            If a name is unknown, or a value cannot be.
+        NotFoundError
+            If a tag does not exist.
+        """
+        search = self._search(provenance, provenance_tag, process, criteria)
+        return [Image.from_record(record, self) for record in self.registry.find_images(search)]
+
+    def find_records(self, **criteria: Any) -> list[ImageRecord]:
+        """Find images as plain rows; see :meth:`find_images`."""
+        return self.registry.find_images(self.make_search(**criteria))
+
+    def iter_records(self, **criteria: Any) -> Iterator[ImageRecord]:
+        """Find images as plain rows, one by one, in bounded memory; see :meth:`find_images`."""
+        return self.registry.iter_images(self.make_search(**criteria))
+
+    def count_images(self, **criteria: Any) -> int:
+        """Count the images that :meth:`find_images` would give."""
+        return self.registry.count_images(self.make_search(**criteria))
+
+    def get_image(self, image_id: UUID | str) -> Image:
+        """Give the image of an id.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none.
+        """
+        found = as_uuid(image_id, "image_id")
+        if found is None:
+            msg = "image_id is None; expected a UUID"
+            raise UsageError(msg)
+        return Image.from_record(self.registry.get_image(found), self)
+
+    def make_search(self, **criteria: Any) -> Search:
+        """Check criteria as :meth:`find_images` takes them."""
+        names = ("provenance", "provenance_tag", "process")
+        given = {name: criteria.pop(name, None) for name in names}
+        return self._search(given["provenance"], given["provenance_tag"], given["process"], criteria)
+
+    def _search(
+        self, provenance: Any, tag: str | None, process: str | None, criteria: dict[str, Any]
+    ) -> Search:
+        """Check criteria, and find the provenances that are meant."""
+        ids = self._provenance_ids(provenance, tag, process)
+        return make_search(provenance_ids=ids, **criteria)
+
+    def _provenance_ids(
+        self, provenance: Any, tag: str | None, process: str | None
+    ) -> tuple[UUID, ...] | None:
+        """Give the ids of the provenances that a search names; None for all."""
+        if provenance is not None:
+            if tag is not None:
+                msg = "provenance and provenance_tag were both given; give one of them"
+                raise SearchError(msg)
+            several = provenance if isinstance(provenance, list | tuple | set | frozenset) else [provenance]
+            return tuple(_provenance_id(p) for p in several)
+        if tag is not None:
+            tagged = [self.registry.get_tagged(tag, process)] if process else self.registry.find_tagged(tag)
+            return tuple(p.id for p in tagged)
+        if process is not None:
+            return tuple(p.id for p in self.registry.find_provenances(process=process))
+        return None
+
+    # Taking in
+
+    def ingest(
+        self,
+        paths: Iterable[PathLike] | PathLike,
+        *,
+        provenance: Provenance | None = None,
+        instrument: str | None = None,
+        jobs: int | None = None,
+        placement: Placement = "in-place",
+        on_error: OnError = "skip",
+        update: bool = False,
+        dry_run: bool = False,
+        progress: Callable[[Outcome], None] | None = None,
+    ) -> IngestReport:
+        """Register the images in files; doing it twice changes nothing.
+
+        Parameters
+        ----------
+        paths : path, or several
+            Files, folders and globs.
+        provenance : Provenance, optional
+            Of the images; it is registered too. ``ingest 1.0`` by default.
+        instrument : str, optional
+            Header map to read with; found from each header by default.
+        jobs : int, optional
+            Processes that read headers; one a core by default.
+        placement : str
+            ``in-place`` leaves files where they are, ``copy`` and ``link`` bring them
+            into the store.
+        on_error : str
+            ``skip`` refuses a bad file and goes on, ``stop`` ends at the first.
+        update : bool
+            Whether files that have changed since they were registered are read again.
+        dry_run : bool
+            Whether to look at the files only.
+        progress : callable, optional
+            Told each file's outcome as it comes.
+
+        Returns
+        -------
+        IngestReport
+            How every file ended: registered, unchanged, updated, or refused with a reason.
+
+        Raises
+        ------
+        UsageError
+            If `placement` or `on_error` is unknown.
+        """
+        _check_choice("placement", placement, get_args(Placement))
+        _check_choice("on_error", on_error, get_args(OnError))
+        made_by = provenance or INGEST_PROVENANCE
+        if not dry_run:
+            self.registry.add_provenance(made_by)
+        plan = IngestPlan(
+            provenance_id=made_by.id,
+            instrument=instrument,
+            jobs=default_jobs() if jobs is None else jobs,
+            placement=placement,
+            on_error=on_error,
+            update=update,
+            dry_run=dry_run,
+        )
+        return Ingest(self.registry, self.store, plan, IngestReport(progress)).run(expand_paths(paths))
+
+    def explain(self, path: PathLike, *, instrument: str | None = None) -> "list[Described]":
+        """Tell what ingesting a file would register, and where each value came from.
+
+        Parameters
+        ----------
+        path : path
+            One file.
+        instrument : str, optional
+            Header map to read with; found from the header by default.
+
+        Returns
+        -------
+        list of Described
+            One an image, with its facts, planes, findings and warnings.
+        """
+        from snapdb.formats.describe import describe, find_companions
+
+        return describe(Path(path), companions=find_companions(Path(path)), instrument=instrument)
+
+    def register(self, images: Iterable[Image]) -> list[Image]:
+        """Register images that have a file and a provenance, all or none; see :meth:`Image.save_to_db`."""
+        ids = register_images(self.registry, self.store, list(images))
+        return [self.get_image(i) for i in ids]
+
+    # Provenance
+
+    def add_provenance(
+        self, provenance: Provenance, *, tag: str | None = None, replace: bool = False
+    ) -> None:
+        """Register a provenance with all its upstreams, and tag it if asked.
+
+        Parameters
+        ----------
+        provenance : Provenance
+            Registering it twice changes nothing.
+        tag : str, optional
+            Name under which it is found, together with its process.
+        replace : bool
+            Whether the tag may move here from another provenance.
+
+        Raises
+        ------
+        ConflictError
+            If the tag is taken and `replace` is False.
+        """
+        self.registry.add_provenance(provenance)
+        if tag is not None:
+            self.registry.tag_provenance(tag, provenance, replace=replace)
+
+    def get_provenance(self, provenance_id: UUID | str) -> Provenance:
+        """Give a provenance with its whole upstream tree.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of that id.
+        """
+        return self.registry.get_provenance(_provenance_id(provenance_id))
+
+    # What images ask
+
+    def planes_of(self, image_id: UUID) -> FilePlanes:
+        """Give the planes of a registered image."""
+        return FilePlanes(self.registry.get_planes([image_id])[image_id], self.store)
+
+    def paths_of(self, key: str) -> ImagePaths:
+        """Give the path of a file's key, with the store as its base when it lies there."""
+        full = self.store.path_of(key)
+        return ImagePaths(full=full, base=self.store.base if not key.startswith("/") else None)
+
+    def is_registered(self, path: Path) -> bool:
+        """Tell whether the registry knows a file."""
+        return bool(self.registry.find_files([self.store.key_of(path)]))
+
+
+def _provenance_id(value: Any) -> UUID:
+    """Give the id of a provenance, or of what names one."""
+    if isinstance(value, Provenance):
+        return value.id
+    found = as_uuid(value, "provenance")
+    if found is None:
+        msg = "provenance=None among several; leave it out"
+        raise SearchError(msg)
+    return found
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is not one of a few."""
+    if value not in choices:
+        msg = f"{name}={value!r} is unknown; expected one of {', '.join(choices)}"
+        raise UsageError(msg, name=name)

@@ -1,0 +1,276 @@
+"""Ingest: from paths to registered images, file by file, nothing lost and nothing guessed.
+
+1. The paths become a list of files; companions (noise, flags) join their image's file.
+2. Files that the registry knows unchanged are done.
+3. The others are read, in several processes.
+4. What they hold is registered in batches; when a batch is refused, its groups go in
+   one by one, so that the refusal names the file that caused it.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID
+
+from snapdb.archive.reading import GroupReading, ReadingTask, describe_error, read_groups
+from snapdb.archive.report import IngestReport
+from snapdb.errors import ChangedFileError, ConflictError, ObjectMissingError, SnapdbError, StorageError
+from snapdb.model.file import FileRecord, FileState
+from snapdb.model.image import NewImage
+from snapdb.model.outcome import Outcome, OutcomeKind
+from snapdb.model.search import make_search
+from snapdb.storage import LocalStore, fingerprint
+
+if TYPE_CHECKING:
+    from snapdb.formats.describe import FileGroup
+    from snapdb.registry import Registry
+
+Placement = Literal["in-place", "copy", "link"]
+OnError = Literal["skip", "stop"]
+
+_BATCH = 200
+"""Groups registered in one transaction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestPlan:
+    """How files shall be registered."""
+
+    provenance_id: UUID
+    instrument: str | None = None
+    jobs: int = 1
+    placement: Placement = "in-place"
+    on_error: OnError = "skip"
+    update: bool = False
+    dry_run: bool = False
+
+
+class Ingest:
+    """One run of an ingest.
+
+    Parameters
+    ----------
+    registry : Registry
+        Where images are registered.
+    store : LocalStore
+        Where copies go, and what keys are relative to.
+    plan : IngestPlan
+        How.
+    report : IngestReport
+        Told how each file ended.
+    """
+
+    def __init__(
+        self, registry: "Registry", store: LocalStore, plan: IngestPlan, report: IngestReport
+    ) -> None:
+        self.registry = registry
+        self.store = store
+        self.plan = plan
+        self.report = report
+
+    def run(self, files: Sequence[Path]) -> IngestReport:
+        """Look at every file.
+
+        Parameters
+        ----------
+        files : sequence of Path
+            Absolute paths, each once.
+
+        Returns
+        -------
+        IngestReport
+            With an outcome for each file.
+        """
+        from snapdb.formats.describe import group_files
+
+        there = [f for f in files if self._exists(f)]
+        groups = [g for g in group_files(there) if not self._stop and self._is_news(g)]
+        tasks = [ReadingTask(group=g, instrument=self.plan.instrument) for g in groups]
+        batch: list[GroupReading] = []
+        for reading in read_groups(tasks, self.plan.jobs):
+            if self._stop:
+                break
+            if reading.error is not None:
+                self._refuse(reading.group, reading.error)
+                continue
+            batch.append(reading)
+            if len(batch) >= _BATCH:
+                self._register(batch)
+                batch = []
+        if batch and not (self._stop and self.report.stopped):
+            self._register(batch)
+        return self.report
+
+    @property
+    def _stop(self) -> bool:
+        """Whether a refusal ends the run."""
+        if self.plan.on_error == "stop" and self.report.refused:
+            self.report.stopped = True
+        return self.report.stopped
+
+    def _exists(self, file: Path) -> bool:
+        """Refuse a name that no file has."""
+        if file.is_file():
+            return True
+        what = "is no file" if file.exists() else "does not exist"
+        error = ObjectMissingError(f"{file} {what}; check the name", path=str(file))
+        self._end((file,), OutcomeKind.REFUSED, error=error)
+        return False
+
+    # What the registry knows
+
+    def _is_news(self, group: "FileGroup") -> bool:
+        """Tell whether a group must be read; if not, say how it ended."""
+        paths = (group.primary, *group.companions)
+        keys = [self.store.key_of(p) for p in paths]
+        known = self.registry.find_files(keys)
+        ids = {i for _, image_ids in known.values() for i in image_ids}
+        ours = self._ids_of_provenance(ids)
+        if len(known) < len(keys) or not ours:
+            return True
+        changed = [p for p, key in zip(paths, keys, strict=True) if self._has_changed(p, known[key][0])]
+        if not changed:
+            self._end(paths, OutcomeKind.UNCHANGED, ids=ours)
+            return False
+        if self.plan.update:
+            return True
+        names = ", ".join(map(str, changed))
+        msg = f"{names} differs from what was registered; index it again with --update (update=True)"
+        self._refuse(group, ChangedFileError(msg, path=str(changed[0])))
+        return False
+
+    def _ids_of_provenance(self, ids: Iterable[UUID]) -> tuple[UUID, ...]:
+        """Give those of some images that have the plan's provenance."""
+        wanted = list(ids)
+        if not wanted:
+            return ()
+        search = make_search(id=wanted, provenance_ids=(self.plan.provenance_id,))
+        return tuple(r.id for r in self.registry.find_images(search))
+
+    def _has_changed(self, path: Path, known: FileRecord) -> bool:
+        """Compare a file with its row; one that was only touched gets its new time."""
+        found = self.store.stat(known.key)
+        if (found.size, found.mtime_ns) == (known.size, known.mtime_ns):
+            return False
+        now = fingerprint(path)
+        if now.sha256 != known.sha256:
+            return True
+        if not self.plan.dry_run:
+            self.registry.refresh_file(known.key, size=now.size, mtime_ns=now.mtime_ns, sha256=now.sha256)
+        return False
+
+    # What goes into the registry
+
+    def _register(self, batch: list[GroupReading]) -> None:
+        """Register a batch in one transaction, or its groups one by one."""
+        try:
+            self._register_together(batch)
+        except (ConflictError, StorageError) as err:
+            if len(batch) == 1:
+                self._refuse(batch[0].group, err)
+                return
+            for reading in batch:
+                self._register([reading])
+                if self._stop:
+                    return
+
+    def _register_together(self, batch: list[GroupReading]) -> None:
+        """Register all images of a batch, all or none, and say how each file ended."""
+        if self.plan.dry_run:
+            for reading in batch:
+                self._end_group(reading, OutcomeKind.REGISTERED, ())
+            return
+        files: dict[str, FileRecord] = {}
+        for reading in batch:
+            files |= self._place(reading)
+        images = [(reading, self._new_image(d)) for reading in batch for d in reading.images]
+        added = self.registry.add_images([i for _, i in images], files, update=self.plan.update)
+        by_group: dict[int, list[tuple[UUID, str]]] = {id(r): [] for r in batch}
+        for (reading, _), result in zip(images, added, strict=True):
+            by_group[id(reading)].append((result.id, str(result.outcome)))
+        for reading in batch:
+            results = by_group[id(reading)]
+            self._end_group(reading, _worst(o for _, o in results), tuple(i for i, _ in results))
+
+    def _place(self, reading: GroupReading) -> dict[str, FileRecord]:
+        """Bring a group's files where the plan wants them, and give their rows."""
+        records = {}
+        for path, found in reading.fingerprints.items():
+            state = FileState.IN_PLACE
+            key = self.store.key_of(path)
+            if self.plan.placement != "in-place":
+                key = self.store.take_in(Path(path), found.sha256, link=self.plan.placement == "link")
+                state = FileState.STORED
+            stat = self.store.stat(key)
+            records[path] = FileRecord(
+                key=key,
+                size=stat.size,
+                mtime_ns=stat.mtime_ns,
+                sha256=found.sha256,
+                format=_format_of(path),
+                state=state,
+            )
+        return records
+
+    def _new_image(self, described: "Described") -> NewImage:  # noqa: F821
+        """Give the row of a described image."""
+        return NewImage(
+            facts=described.facts,
+            footprint=described.footprint,
+            planes=described.planes,
+            provenance_id=self.plan.provenance_id,
+        )
+
+    # How files end
+
+    def _end_group(self, reading: GroupReading, kind: OutcomeKind, ids: tuple[UUID, ...]) -> None:
+        """Say how a group that was read ended."""
+        warnings = tuple(dict.fromkeys(w for d in reading.images for w in d.warnings))
+        self._end((reading.group.primary, *reading.group.companions), kind, ids=ids, warnings=warnings)
+
+    def _refuse(self, group: "FileGroup", error: SnapdbError) -> None:
+        """Refuse a group with one reason."""
+        self._end((group.primary, *group.companions), OutcomeKind.REFUSED, error=error)
+
+    def _end(
+        self,
+        paths: Iterable[Path],
+        kind: OutcomeKind,
+        *,
+        error: SnapdbError | None = None,
+        ids: tuple[UUID, ...] = (),
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        """Note one outcome for each of some files."""
+        for path in paths:
+            outcome = Outcome(
+                path=str(path),
+                outcome=kind,
+                code=error.code if error else None,
+                reason=describe_error(path, error) if error else None,
+                image_ids=ids,
+                warnings=warnings,
+            )
+            self.report.add(outcome)
+
+
+def default_jobs() -> int:
+    """Give the number of processes that read headers when the caller does not say."""
+    return min(os.cpu_count() or 1, 16)
+
+
+def _worst(outcomes: Iterable[str]) -> OutcomeKind:
+    """Give the outcome of a file from those of its images: news before no news."""
+    kinds = set(outcomes)
+    for kind in (OutcomeKind.REGISTERED, OutcomeKind.UPDATED):
+        if str(kind) in kinds:
+            return kind
+    return OutcomeKind.UNCHANGED
+
+
+def _format_of(path: str) -> str:
+    """Name the format by the suffixes, for listings; reading goes by content."""
+    suffixes = [s.lower().lstrip(".") for s in Path(path).suffixes[-2:]]
+    return "fits." + suffixes[-1] if suffixes and suffixes[-1] in ("gz", "bz2", "fz") else "fits"

@@ -1,0 +1,120 @@
+"""From the frame of one HDU to the layout of a plane, with the types that astropy delivers."""
+
+from snapdb.errors import CorruptFileError
+from snapdb.formats.cards import Cards
+from snapdb.formats.scan import HduFrame
+from snapdb.model.layout import Codec, Container, Meaning, PlaneLayout
+
+STORED = {8: "|u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+"""BITPIX -> numpy type of the stored numbers (FITS Standard 4.0, table 8)."""
+_SHIFTED = {
+    (8, -128.0): "int8",
+    (16, 2.0**15): "uint16",
+    (32, 2.0**31): "uint32",
+    (64, 2.0**63): "uint64",
+}
+"""(BITPIX, BZERO) of the convention for the other sign (FITS Standard 4.0, table 11)."""
+
+
+def make_layout(
+    frame: HduFrame, name: str, container: Container, meaning: Meaning = Meaning.DIRECT, *, asinh: bool = False
+) -> PlaneLayout:
+    """Describe where the pixels of an HDU lie.
+
+    Parameters
+    ----------
+    frame : HduFrame
+        A two-dimensional image.
+    name : str
+        The plane's name.
+    container : Container
+        What wraps the file.
+    meaning : Meaning
+        How the numbers become the plane's.
+    asinh : bool
+        Whether BSOFTEN and BOFFSET, where the header has them, make the plane
+        asinh-scaled.
+
+    Returns
+    -------
+    PlaneLayout
+
+    Raises
+    ------
+    CorruptFileError
+        BITPIX is none of FITS's.
+    """
+    if frame.bitpix not in STORED:
+        msg = f"HDU {frame.index}: BITPIX = {frame.bitpix}, expected one of {sorted(STORED)}"
+        raise CorruptFileError(msg, hdu=frame.index)
+    cards = frame.cards
+    scale, zero, blank = _read_scaling(cards, frame.bitpix)
+    softening = _read_asinh(cards) if asinh else None
+    linear = meaning is Meaning.DIRECT and softening is None
+    return PlaneLayout(
+        name=name,
+        hdu=frame.index,
+        width=frame.axes[0],
+        height=frame.axes[1],
+        stored_dtype=STORED[frame.bitpix],
+        dtype=find_dtype(frame.bitpix, scale, zero, blank, linear=linear),
+        offset=frame.header_offset if frame.compression else frame.data_offset,
+        bscale=scale,
+        bzero=zero,
+        blank=blank,
+        container=container,
+        codec=Codec.FITS_TILES if frame.compression else Codec.RAW,
+        compression=frame.compression,
+        tile_shape=_tile_shape(frame),
+        meaning=meaning,
+        asinh=softening,
+    )
+
+
+def find_dtype(bitpix: int, scale: float, zero: float, blank: int | None, *, linear: bool = True) -> str:
+    """Name the type of the delivered numbers, as astropy's ``.data`` has it.
+
+    Parameters
+    ----------
+    bitpix : int
+        BITPIX.
+    scale, zero : float
+        BSCALE and BZERO.
+    blank : int or None
+        BLANK.
+    linear : bool
+        False where the numbers are computed further, and so are floats.
+
+    Returns
+    -------
+    str
+        A numpy type in native byte order.
+    """
+    floating = "float64" if bitpix > 16 or bitpix == -64 else "float32"
+    if bitpix < 0 or not linear:
+        return floating
+    if scale == 1.0 and (bitpix, zero) in _SHIFTED:
+        return _SHIFTED[bitpix, zero]
+    if scale == 1.0 and zero == 0.0 and blank is None:
+        return {8: "uint8", 16: "int16", 32: "int32", 64: "int64"}[bitpix]
+    return floating
+
+
+def _read_scaling(cards: Cards, bitpix: int) -> tuple[float, float, int | None]:
+    scale = cards.get_number("BSCALE")
+    zero = cards.get_number("BZERO")
+    blank = cards.get("BLANK")
+    if bitpix < 0 or isinstance(blank, bool) or not isinstance(blank, int):
+        blank = None
+    return 1.0 if scale is None else scale, zero or 0.0, blank
+
+
+def _read_asinh(cards: Cards) -> tuple[float, float] | None:
+    soften, offset = cards.get_number("BSOFTEN"), cards.get_number("BOFFSET")
+    return (soften, offset) if soften is not None and offset is not None else None
+
+
+def _tile_shape(frame: HduFrame) -> tuple[int, int] | None:
+    if not frame.compression or not frame.tile_shape:
+        return None
+    return frame.tile_shape[1], frame.tile_shape[0]
