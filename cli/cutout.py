@@ -40,8 +40,8 @@ def command(ctx: click.RichContext, session: Session, /, image_id: UUID | None, 
 
     \b
     For example:
-      snapdb cutout --ra 0.0116 --dec -17.496 --size 51 --image ID -o sn.fits
-      snapdb cutout --ra 0.0116 --dec -17.496 --size 20arcsec --band r -o 'sn_{band}_{mjd}.fits'
+      snapdb cutout --ra 0.0216 --dec -17.496 --size 51 --image ID -o sn.fits
+      snapdb cutout --ra 0.0216 --dec -17.496 --size 20arcsec --band r -o 'sn_{band}_{mjd}.fits'
     """  # noqa: D301  # \b is click's mark for lines that stay
     if options["ra"] is None or options["dec"] is None:
         msg = "a cutout needs --ra and --dec"

@@ -32,7 +32,7 @@ def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None
 
     \b
     For example:
-      snapdb find --ra 0.0116 --dec -17.496 --band r --order-by mjd
+      snapdb find --ra 0.0216 --dec -17.496 --band r --order-by mjd
       snapdb find --ra 12h30m10s --dec -20d10m --mjd-min 2024-09-01 -o found.ecsv
     """  # noqa: D301  # \b is click's mark for lines that stay
     from .listing import choose_format

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import rich_click as click
+from click.exceptions import Exit
 
 from .failures import run_guarded
 from .session import Session
@@ -23,6 +24,9 @@ _MODULES = {
     "demo": "demo",
 }
 """Command -> module beside this one; each has its command under ``command``."""
+
+_COMPLETE = "_SNAPDB_COMPLETE"
+"""What a shell sets when it wants to complete a line, as click documents it."""
 
 
 class LazyGroup(click.RichGroup):
@@ -58,10 +62,18 @@ class LazyGroup(click.RichGroup):
         given = list(sys.argv[1:] if args is None else args)
         session = Session(debug="--debug" in given or bool(os.environ.get("SNAPDB_DEBUG")))
 
+        name = prog_name or "snapdb"
+        if shell := os.environ.get(_COMPLETE):
+            from click.shell_completion import shell_complete
+
+            sys.exit(shell_complete(self, {}, name, _COMPLETE, shell))
+
         def action() -> Any:
-            # Not RichGroup's main, which prints errors in boxes of its own.
-            return click.Command.main(
-                self, given, prog_name or "snapdb", standalone_mode=False, obj=session, **extra
-            )
+            # Not click's main, which has messages and exit codes of its own.
+            try:
+                with self.make_context(name, given, obj=session, **extra) as ctx:
+                    return self.invoke(ctx)
+            except Exit as end:
+                return end.exit_code
 
         sys.exit(run_guarded(action, debug=session.debug))

@@ -4,12 +4,12 @@ import csv
 import io
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
-from click import get_binary_stream
 
 from snapdb.errors import ConfigError
 
@@ -99,7 +99,7 @@ def write_listing(rows: Iterable[Row], form: str, output: Path | None) -> int:
     else:
         pieces = (piece.encode() for piece in _LINES[form](counted))
     if output is None:
-        stream = get_binary_stream("stdout")
+        stream = sys.stdout.buffer
         for piece in pieces:
             stream.write(piece)
         stream.flush()
@@ -197,11 +197,7 @@ _LINES: dict[str, Callable[[Iterable[Row]], Iterator[str]]] = {
 def _encode_table(rows: list[Row], form: str) -> bytes:
     """Encode rows through an astropy table, with units, masked where a value is not known."""
     if form == "parquet":
-        try:
-            import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: F401  # optional
-        except ImportError as err:
-            msg = "format parquet needs the package pyarrow, which is not installed: pip install pyarrow"
-            raise ConfigError(msg, package="pyarrow") from err
+        return _encode_parquet(rows)
     from astropy.table import MaskedColumn, Table
 
     table = Table()
@@ -218,3 +214,21 @@ def _encode_table(rows: list[Row], form: str) -> bytes:
     table.write(buffer, format={"ecsv": "ascii.ecsv"}.get(form, form))
     content: str | bytes = buffer.getvalue()
     return content.encode() if isinstance(content, str) else content
+
+
+def _encode_parquet(rows: list[Row]) -> bytes:
+    """Encode rows with pyarrow, null where a value is not known, units in the fields' metadata."""
+    try:
+        import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+        from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+    except ImportError as err:
+        msg = "format parquet needs the package pyarrow, which is not installed: pip install pyarrow"
+        raise ConfigError(msg, package="pyarrow") from err
+    types = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
+    fields = [
+        pa.field(name, types[TYPES[name]], metadata={"unit": unit} if unit else None)
+        for name, unit in UNITS.items()
+    ]
+    buffer = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(rows, schema=pa.schema(fields)), buffer)
+    return buffer.getvalue()

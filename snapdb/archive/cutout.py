@@ -111,5 +111,4 @@ class Cutout(Image):
         """Give the parent's header with this cutout's size, WCS and origin."""
         from snapdb.formats.header import crop_header
 
-        wcs = self.get_wcs().to_fits_header() if self.has_wcs else None
-        return crop_header(self.parent.header, wcs, self.box)
+        return crop_header(self.parent.header, self.wcs_header(), self.box)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 
 if TYPE_CHECKING:
-    from snapdb.archive.image import Image
+    from snapdb.archive.described import DescribedImage
 
 T = TypeVar("T")
 
@@ -27,12 +27,12 @@ class Fact(Generic[T]):
     @overload
     def __get__(self, image: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, image: "Image", owner: type) -> T: ...
-    def __get__(self, image: "Image | None", owner: type) -> "T | Self":
+    def __get__(self, image: "DescribedImage", owner: type) -> T: ...
+    def __get__(self, image: "DescribedImage | None", owner: type) -> "T | Self":
         if image is None:
             return self
         value: T = image.fact(self.name)
         return value
 
-    def __set__(self, image: "Image", value: T) -> None:
+    def __set__(self, image: "DescribedImage", value: T) -> None:
         image.set_fact(self.name, value)

@@ -24,7 +24,7 @@ from snapdb.model.search import make_search
 from snapdb.storage import LocalStore, fingerprint
 
 if TYPE_CHECKING:
-    from snapdb.formats.describe import FileGroup
+    from snapdb.formats.describe import Described, FileGroup
     from snapdb.registry import Registry
 
 Placement = Literal["in-place", "copy", "link"]
@@ -214,7 +214,7 @@ class Ingest:
             )
         return records
 
-    def _new_image(self, described: "Described") -> NewImage:  # noqa: F821
+    def _new_image(self, described: "Described") -> NewImage:
         """Give the row of a described image."""
         return NewImage(
             facts=described.facts,

@@ -227,14 +227,23 @@ class PlanarImage(DescribedImage):
 
     def _own_header(self) -> "Header":
         """Read the file's header, or make one from the WCS and the facts."""
-        from snapdb.formats.header import read_header
+        from snapdb.formats.header import make_header, read_header
 
         path, hdu = self.full_filepath, self._data_hdu()
-        return read_header(path, hdu) if path is not None and hdu is not None else self.header_to_save()
+        if path is not None and hdu is not None:
+            return read_header(path, hdu)
+        return make_header(self.wcs_header(), {name: self.fact(name) for name in HEADER_FACTS})
+
+    def wcs_header(self) -> "Header | None":
+        """Give the world coordinates as cards that hold all of them; None where there are none."""
+        from snapdb.sky.fit import to_header
+
+        return to_header(self.get_wcs(), self.width, self.height) if self.has_wcs else None
 
     def header_to_save(self) -> "Header":
-        """Make a header of what is known: the WCS and the facts, with nothing of another file's layout."""
+        """Give the header with the facts as they stand now, for a file of snapdb's own."""
         from snapdb.formats.header import make_header
 
-        wcs = self.get_wcs().to_fits_header() if self.has_wcs else None
-        return make_header(wcs, {name: self.fact(name) for name in HEADER_FACTS})
+        header = self.header.copy()
+        header.update(make_header(None, {name: self.fact(name) for name in HEADER_FACTS}))
+        return header

@@ -81,11 +81,14 @@ def _in_windows(pool: "Executor", tasks: Sequence[ReadingTask], jobs: int) -> It
 
 @contextmanager
 def _processes(jobs: int) -> "Iterator[Executor]":
-    """Start worker processes that share no state with this one."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
+    """Start worker processes that share no state with this one.
 
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("forkserver")) as pool:
+    loky's start anew without running the caller's script again, so that a script needs
+    no ``if __name__ == "__main__"``; those of the standard library do not.
+    """
+    from loky import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(jobs) as pool:
         yield pool
 
 

@@ -1,4 +1,4 @@
-"""A lenient reader of FITS header cards: values parsed when asked for, damage in one card left to that card."""
+"""A lenient reader of FITS header cards: values parsed when asked for, damage left to its own card."""
 
 import re
 from collections.abc import Iterator

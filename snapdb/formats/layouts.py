@@ -17,7 +17,12 @@ _SHIFTED = {
 
 
 def make_layout(
-    frame: HduFrame, name: str, container: Container, meaning: Meaning = Meaning.DIRECT, *, asinh: bool = False
+    frame: HduFrame,
+    name: str,
+    container: Container,
+    meaning: Meaning = Meaning.DIRECT,
+    *,
+    asinh: bool = False,
 ) -> PlaneLayout:
     """Describe where the pixels of an HDU lie.
 

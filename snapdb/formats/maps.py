@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from snapdb.errors import ConfigError
-from snapdb.formats.schema import RULE_KEYS, SECTIONS, check_document
+from snapdb.formats.schema import SECTIONS, check_document
 from snapdb.model.layout import Meaning
 
 GENERIC = "generic"
 """Name of the map that takes whatever no other map knows."""
 _INHERITED = (
-    "mjd", "exptime", "band", "observation_id", "sca", "sky_level", "data_units", "kind", "plane", "properties",
+    "mjd", "exptime", "band", "observation_id", "sca", "sky_level", "data_units", "kind", "plane",
+    "properties",
 )  # fmt: skip
 
 
@@ -162,9 +163,8 @@ def _inherit(document: dict[str, Any], generic: dict[str, Any]) -> dict[str, Any
     if document["name"] == GENERIC:
         return document
     whole = {**{key: generic[key] for key in _INHERITED if key in generic}, **document}
-    cards = {section: document.get(section, {}).get("cards", []) for section in ("properties",)}
-    inherited = generic.get("properties", {}).get("cards", [])
-    whole["properties"] = {"cards": list(dict.fromkeys([*inherited, *cards["properties"]]))}
+    cards = [*generic["properties"]["cards"], *document.get("properties", {}).get("cards", [])]
+    whole["properties"] = {"cards": list(dict.fromkeys(cards))}
     return whole
 
 
@@ -221,6 +221,3 @@ def _to_companion(values: Mapping[str, Any]) -> Companion:
         meaning=Meaning(values.get("meaning", "direct")),
         kind=values.get("kind", "other"),
     )
-
-
-__all__ = ["GENERIC", "RULE_KEYS", "Companion", "HeaderMap", "PlaneRule", "Test", "get_map", "load_maps", "to_map"]

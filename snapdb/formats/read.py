@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from snapdb.formats.unwrap import open_unwrapped
 from snapdb.model.layout import Codec, Container, Meaning, PlaneLayout
 from snapdb.pixels.box import Box
 from snapdb.types import PixelArray
+
+if TYPE_CHECKING:
+    from snapdb.formats.tiles import TiledPlane
 
 CONTIGUOUS_BYTES = 256 * 2**10
 """A span of rows up to this long is read in one go: cheaper than a call for each row."""
@@ -51,7 +54,7 @@ class PlaneReader:
         self._fd: int | None = _open_descriptor(self._path)
         self._lock = threading.Lock()
         self._unwrapped: bytes | None = None
-        self._tiles: dict[int, Any] = {}
+        self._tiles: dict[int, TiledPlane] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -111,8 +114,8 @@ class PlaneReader:
     def close(self) -> None:
         """Let go of the file and of what was kept; a second call does nothing."""
         with self._lock:
-            for hdus in self._tiles.values():
-                hdus.close()
+            for plane in self._tiles.values():
+                plane.close()
             self._tiles.clear()
             self._unwrapped = None
             if self._fd is not None:
@@ -150,7 +153,8 @@ class PlaneReader:
         else:
             raw = self._get_unwrapped()[begin : begin + length]
         if len(raw) < length:
-            msg = f"{self._path}: plane {layout.name!r} ends {length - len(raw)} bytes beyond the end of the file"
+            missing = length - len(raw)
+            msg = f"{self._path}: plane {layout.name!r} ends {missing} bytes beyond the end of the file"
             raise CorruptFileError(msg, path=self._path, plane=layout.name)
         return raw
 
@@ -179,15 +183,15 @@ class PlaneReader:
             return self._unwrapped
 
     def _read_tiles(self, layout: PlaneLayout, box: Box) -> PixelArray:
-        from snapdb.formats.tiles import open_tiles, read_tiles
+        from snapdb.formats.tiles import TiledPlane
 
         source = self._get_unwrapped() if layout.container is not Container.PLAIN else self._path
         with self._lock:
             self._descriptor()
-            hdus = self._tiles.get(layout.hdu)
-            if hdus is None:
-                hdus = self._tiles[layout.hdu] = open_tiles(source, self._path)
-            return read_tiles(hdus, layout, box, self._path)
+            plane = self._tiles.get(layout.hdu)
+            if plane is None:
+                plane = self._tiles[layout.hdu] = TiledPlane(source, layout, self._path)
+            return plane.read(box)
 
 
 def open_planes(path: str | Path, layouts: Iterable[PlaneLayout] = ()) -> PlaneReader:
@@ -293,7 +297,8 @@ def finish_plane(data: PixelArray, layout: PlaneLayout) -> PixelArray:
         from snapdb.pixels.noise import to_noise
 
         data = to_noise(data, layout.meaning)
-    return np.ascontiguousarray(data, dtype=layout.dtype)
+    owned = np.ascontiguousarray(data, dtype=layout.dtype)
+    return owned if owned.base is None else owned.copy()
 
 
 def to_linear(stored: PixelArray, soften: float, offset: float) -> PixelArray:

@@ -186,18 +186,20 @@ def _make_frame(header: bytes, index: int, offset: int, begin: int, name: str) -
     size = abs(bitpix) // 8 * gcount * (pcount + _product(axes[1:] if groups else axes))
     extension = str(found.get("XTENSION", "IMAGE")).strip()
     kind = "groups" if groups else "image" if extension in ("IMAGE", "IUEIMAGE") else "table"
-    place = {"index": index, "header_offset": offset, "header": header, "data_offset": begin, "data_size": size}
-    if kind == "table" and found.get("ZIMAGE") is True:
-        zaxes = _axes(found, "ZNAXIS", where)
-        return HduFrame(
-            **place,  # type: ignore[arg-type]  # the five of every frame
-            kind="image",
-            axes=zaxes,
-            bitpix=_whole(found, "ZBITPIX", where),
-            compression=str(found.get("ZCMPTYPE", "")).strip(),
-            tile_shape=_tiles(found, zaxes),
-        )
-    return HduFrame(**place, kind=kind, axes=axes, bitpix=bitpix)  # type: ignore[arg-type]  # as above
+    tiled = kind == "table" and found.get("ZIMAGE") is True
+    inner = _axes(found, "ZNAXIS", where) if tiled else axes
+    return HduFrame(
+        index=index,
+        kind="image" if tiled else kind,
+        header_offset=offset,
+        header=header,
+        data_offset=begin,
+        data_size=size,
+        axes=inner,
+        bitpix=_whole(found, "ZBITPIX", where) if tiled else bitpix,
+        compression=str(found.get("ZCMPTYPE", "")).strip() if tiled else None,
+        tile_shape=_tiles(found, inner) if tiled else None,
+    )
 
 
 def _axes(found: dict[str, object], key: str, where: str) -> tuple[int, ...]:

@@ -7,8 +7,15 @@ from typing import Any
 from snapdb.errors import ConfigError
 from snapdb.model.layout import Meaning
 
-_TEST = {"header": dict, "extname": str, "hdu": int, "filename": str}
-_TEXT = {"cards": list, "filename": str, "replace": list, "unknown": list, "value": str, "case": str}
+_TEST: dict[str, type] = {"header": dict, "extname": str, "hdu": int, "filename": str}
+_TEXT: dict[str, type] = {
+    "cards": list,
+    "filename": str,
+    "replace": list,
+    "unknown": list,
+    "value": str,
+    "case": str,
+}
 RULE_KEYS: dict[str, dict[str, type]] = {
     "recognise": _TEST,
     "plane": {**_TEST, "role": str, "meaning": str, "kind": str},
@@ -16,7 +23,7 @@ RULE_KEYS: dict[str, dict[str, type]] = {
     "band": _TEXT,
     "observation_id": _TEXT,
     "sca": _TEXT,
-    "mjd": {"card": str, "as": str, "scale": str, "time": list, "when": dict, "offset": object, "divide": object},
+    "mjd": {"card": str, "as": str, "scale": str, "time": list, "when": dict, "at": str},
     "exptime": {"card": str, "unit": str, "when": dict},
     "sky_level": {"cards": list},
     "zeropoint": {
@@ -41,11 +48,21 @@ _CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("companion", "meaning"): tuple(Meaning),
     ("mjd", "as"): ("mjd", "jd", "iso", "tai_seconds", "unix", "compact_date"),
     ("mjd", "scale"): ("utc", "tai", "tt", "tdb", "timesys"),
+    ("mjd", "at"): ("start", "middle"),
     ("exptime", "unit"): ("s", "min", "h", "d"),
-    ("zeropoint", "rule"): ("keyword", "constant", "photflam", "fluxmag0", "surface", "unit", "unknown"),
+    ("zeropoint", "rule"): (
+        "keyword",
+        "constant",
+        "photflam",
+        "fluxmag0",
+        "surface",
+        "unit",
+        "unknown",
+        "note",
+    ),
     ("zeropoint", "system"): ("AB", "Vega", "said"),
     ("data_units", "value"): ("counts", "rate"),
-}
+}  # fmt: skip
 _NEEDED = {"plane": ("role",), "companion": ("plane", "data", "file"), "mjd": ("card",), "exptime": ("card",)}
 
 

@@ -48,9 +48,11 @@ def _name_text(head: bytes) -> str:
         return "an HTML page (perhaps the error page of a download)"
     if b"<votable" in lower:
         return "a VOTable"
-    if lower.startswith(b"<?xml") or lower.startswith(b"<"):
+    if lower.startswith((b"<?xml", b"<")):
         return "an XML file"
-    if lower.startswith((b"simple", *(w.lower() for w in _HEADER_WORDS))) or any(w in head for w in _HEADER_WORDS):
+    if lower.startswith((b"simple", *(w.lower() for w in _HEADER_WORDS))) or any(
+        w in head for w in _HEADER_WORDS
+    ):
         return "a header written as text, without FITS's blocks and pixels"
     if head[:1] in (b"{", b"["):
         return "a JSON file"

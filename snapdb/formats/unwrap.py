@@ -15,7 +15,7 @@ MAX_UNWRAPPED_BYTES = 16 * 2**30
 FREE_UNWRAPPED_BYTES = 512 * 2**20
 """Up to here no ratio is too great: 16 Mpix of zeros fit into 4.5 kB of bzip2."""
 MAX_RATIO = 2000
-"""Beyond :data:`FREE_UNWRAPPED_BYTES`, the most unwrapped bytes a compressed byte; deflate itself reaches 1032."""
+"""Beyond :data:`FREE_UNWRAPPED_BYTES`, the most unwrapped bytes a compressed byte; deflate reaches 1032."""
 
 
 class BoundedReader(io.RawIOBase):
@@ -46,7 +46,7 @@ class BoundedReader(io.RawIOBase):
         """Give the number of unwrapped bytes read so far."""
         return self._position
 
-    def read(self, size: int = -1) -> bytes:  # type: ignore[override]  # never blocks, so never None
+    def read(self, size: int = -1) -> bytes:
         """Read up to ``size`` unwrapped bytes, all that is left when negative.
 
         Raises
@@ -72,7 +72,8 @@ class BoundedReader(io.RawIOBase):
         try:
             return self._source.read(size)
         except (EOFError, OSError, zlib.error, ValueError) as err:
-            msg = f"{self._name}: the compressed stream is damaged or cut short after {self._position} bytes ({err})"
+            done = self._position
+            msg = f"{self._name}: the compressed stream is damaged or cut short after {done} bytes ({err})"
             raise CorruptFileError(msg, path=self._name) from err
 
     def close(self) -> None:

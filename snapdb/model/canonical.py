@@ -16,7 +16,7 @@ import numpy as np
 
 from snapdb.errors import ProvenanceError
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 """What JSON can say."""
 
 _DEPTH = 100

@@ -117,20 +117,17 @@ class Provenance:
         env_minor: int | None = None,
         hash_scheme: str = SNAPDB_1,
     ) -> None:
-        plain = to_json_value({} if params is None else params)
+        plain: Any = to_json_value({} if params is None else params)
         if not isinstance(plain, dict):
             msg = f"params is {params!r:.80}, expected a dictionary"
             raise ProvenanceError(msg, path="params")
-        if not isinstance(environment, int | str | None):
-            msg = f"environment is {environment!r:.80}, expected an integer, text or None"
-            raise ProvenanceError(msg, path="environment")
         values: dict[str, Any] = {
             "process": _check_process(process),
             "major": _check_integer("major", major),
             "minor": _check_integer("minor", minor),
             "params": _freeze(plain),
             "upstreams": _check_upstreams(upstreams),
-            "environment": to_json_value(environment, "environment"),
+            "environment": _check_environment(environment),
             "env_major": None if env_major is None else _check_integer("env_major", env_major),
             "env_minor": None if env_minor is None else _check_integer("env_minor", env_minor),
             "hash_scheme": _check_scheme(hash_scheme),
@@ -252,6 +249,15 @@ def _check_integer(name: str, value: object) -> int:
     return number
 
 
+def _check_environment(environment: object) -> int | str | None:
+    """Refuse an environment that is not a name or a number."""
+    value = to_json_value(environment, "environment")
+    if isinstance(value, bool) or not isinstance(value, int | str | None):
+        msg = f"environment is {environment!r:.80}, expected an integer, text or None"
+        raise ProvenanceError(msg, path="environment")
+    return value
+
+
 def _check_scheme(hash_scheme: str) -> str:
     """Refuse a scheme that nobody knows."""
     if hash_scheme not in HASH_SCHEMES:
@@ -262,7 +268,7 @@ def _check_scheme(hash_scheme: str) -> str:
 
 def _check_upstreams(upstreams: Upstreams) -> tuple[Provenance, ...]:
     """Give the upstreams once each, in the order of their ids."""
-    given = (upstreams,) if isinstance(upstreams, Provenance) else tuple(upstreams or ())
+    given: tuple[Any, ...] = (upstreams,) if isinstance(upstreams, Provenance) else tuple(upstreams or ())
     for number, upstream in enumerate(given):
         if not isinstance(upstream, Provenance):
             msg = f"upstreams[{number}] is {upstream!r:.80}, expected a Provenance"

@@ -9,10 +9,10 @@ from pathlib import PurePath
 from typing import Any, TypeAlias
 from uuid import UUID
 
+import numpy as np
+
 from snapdb.errors import SearchError
 from snapdb.model.image import FACT_NAMES
-from snapdb.sky.time import to_mjd
-from snapdb.sky.units import split_coordinates
 
 Bound: TypeAlias = tuple[float | None, float | None]
 """(least, greatest), both inclusive, None where open."""
@@ -162,7 +162,11 @@ def _take_position(given: Mapping[str, Any]) -> tuple[float | None, float | None
     for name in ("ra", "dec"):
         if isinstance(given.get(name), bool):
             raise _refused(name, given[name], "an angle in degrees")
-    ra, dec = split_coordinates(given["ra"], given.get("dec"))
+    ra, dec = given["ra"], given.get("dec")
+    if not (isinstance(ra, Real) and isinstance(dec, Real)):
+        from snapdb.sky.units import split_coordinates
+
+        ra, dec = split_coordinates(ra, dec)
     right, up = _to_number("ra", ra), _to_number("dec", dec)
     if abs(up) > 90:
         raise _refused("dec", up, "a declination between -90 and 90 degrees")
@@ -204,7 +208,8 @@ def _take_ranges(given: Mapping[str, Any]) -> dict[str, Bound]:
         if bound == (None, None):
             continue
         if name not in CYCLIC and low is not None and high is not None and low > high:
-            raise _refused(f"{name}_min", given[f"{name}_min"], f"at most {name}_max = {high}")
+            lower = f"{name}_min"
+            raise _refused(lower, given[lower], f"at most {name}_max = {high}")
         ranges[name] = bound
     return ranges
 
@@ -243,7 +248,9 @@ def _read_order(item: object) -> tuple[str, bool]:
     if way not in ("", "asc", "desc"):
         raise _refused("order_by", item, "'asc' or 'desc' after the name")
     if name not in ORDERS:
-        raise SearchError(_describe_unknown(name, ORDERS, "column in order_by"), parameter="order_by", value=item)
+        raise SearchError(
+            _describe_unknown(name, ORDERS, "column in order_by"), parameter="order_by", value=item
+        )
     return name, descending or way == "desc"
 
 
@@ -253,31 +260,38 @@ def _to_text(name: str, value: object) -> str:
         return str(value)
     if isinstance(value, PurePath):
         return value.as_posix()
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if isinstance(value, Integral) and not _is_bool(value):
         return str(int(value))
     raise _refused(name, value, "text, or a list of texts")
 
 
 def _to_integer(name: str, value: object) -> int:
-    """Take a whole number."""
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and value == int(value):
-        number = int(value)
-        if -_INT64 <= number < _INT64:
+    """Take a whole number of 64 bits."""
+    if isinstance(value, Real) and not _is_bool(value) and math.isfinite(value):
+        number = int(math.trunc(value))
+        if number == value and -_INT64 <= number < _INT64:
             return number
     raise _refused(name, value, "a whole number")
 
 
 def _to_number(name: str, value: object) -> float:
     """Take a finite number."""
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, Real) and not _is_bool(value) and math.isfinite(value):
         return float(value)
     raise _refused(name, value, "a finite number")
 
 
+def _is_bool(value: object) -> bool:
+    """Tell a truth value, which Python counts among the integers."""
+    return isinstance(value, bool | np.bool_)
+
+
 def _to_time(name: str, value: Any) -> float:
     """Take a time as MJD, UTC."""
-    if isinstance(value, bool):
-        raise _refused(name, value, "an MJD, ISO text, Time or datetime")
+    if isinstance(value, Real):
+        return _to_number(name, value)
+    from snapdb.sky.time import to_mjd
+
     try:
         return float(to_mjd(value))
     except SearchError as err:

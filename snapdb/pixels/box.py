@@ -12,7 +12,7 @@ from typing import SupportsIndex, get_args, overload
 import numpy as np
 
 from snapdb.errors import ShapeError, UsageError
-from snapdb.types import BoolArray, CutoutMode, FloatArray
+from snapdb.types import BoolArray, CutoutMode, Degrees, FloatArray
 
 MODES: tuple[str, ...] = get_args(CutoutMode)
 """``strict``, ``partial``, ``trim``: what to do where a box reaches beyond its image."""
@@ -42,8 +42,8 @@ class Box:
         """Place a box of a given size about a position, as near to its centre as whole pixels allow.
 
         An odd size puts the position in the middle pixel, ``floor(x + 0.5) - (n - 1) / 2``;
-        an even size starts at ``ceil(x - n / 2)``, so that the position lies at most half a
-        pixel above the middle and never below it.
+        an even size starts at ``ceil(x - n / 2)``. Either way the position lies within half a
+        pixel of the middle of the box.
 
         Parameters
         ----------
@@ -216,6 +216,8 @@ def check_size(value: SupportsIndex | float, *, name: str) -> int:
 def is_inside(x: float, y: float, width: int, height: int) -> bool: ...
 @overload
 def is_inside(x: FloatArray, y: FloatArray, width: int, height: int) -> BoolArray: ...
+@overload
+def is_inside(x: Degrees, y: Degrees, width: int, height: int) -> bool | BoolArray: ...
 def is_inside(x: float | FloatArray, y: float | FloatArray, width: int, height: int) -> bool | BoolArray:
     """Say whether a pixel position lies on the image: ``-0.5 <= x < width - 0.5``, and so in y.
 

@@ -1,1 +1,19 @@
-"""To be written."""
+"""Seam 3, the database: what images there are, where they lie, and what made them.
+
+==================  ============================================================
+module              holds
+==================  ============================================================
+``registry``        :class:`Registry`, what the rest of snapdb sees
+``tables``          the tables; ``schema`` their version, ``engine`` connections
+``queries``         searches as statements; ``records`` rows as records
+``writes``          images in; ``files``, ``provenances``, ``reads`` the rest
+``spatial``         how each database finds images by position
+``errors``          where the errors of databases become snapdb's
+==================  ============================================================
+"""
+
+from snapdb.registry.registry import Registry
+from snapdb.registry.schema import SCHEMA_VERSION, downgrade, migrate
+from snapdb.registry.writes import AddedImage
+
+__all__ = ["SCHEMA_VERSION", "AddedImage", "Registry", "downgrade", "migrate"]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from snapdb.sky.wcs import AstropyWCS
 
 
@@ -25,7 +27,7 @@ def derive_geometry(wcs: AstropyWCS, width: int, height: int) -> dict[str, Any]:
     right, top = width - 1, height - 1
     xs = [right / 2, 0, 0, right, right]
     ys = [top / 2, 0, top, 0, top]
-    ra, dec = wcs.pixel_to_world(xs, ys)
+    ra, dec = (np.asarray(v) for v in wcs.pixel_to_world(xs, ys))
     facts: dict[str, Any] = {"width": width, "height": height, "ra": float(ra[0]), "dec": float(dec[0])}
     for index, corner in enumerate(("00", "01", "10", "11"), start=1):
         facts[f"ra_corner_{corner}"] = float(ra[index])

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -123,9 +123,34 @@ class ImageTruth:
         x, y = self.to_pixels(ra, dec)
         return bool(-0.5 <= x < self.width - 0.5 and -0.5 <= y < self.height - 0.5)
 
+    def is_near(self, source: Source) -> bool:
+        """Whether a source is so near the pointing, 0.1 degrees, that it may touch the image."""
+        return find_separation_arcsec(source, self.exposure) < 360.0
+
     def counts_of(self, source: Source) -> float:
         """Give the counts, over all pixels, that a source has in this image before noise."""
         return float(10.0 ** (-0.4 * (source.mag(self.band, self.mjd_middle) - self.zeropoint)))
+
+
+class _Place(Protocol):
+    """Anything with a position."""
+
+    @property
+    def ra(self) -> float: ...
+    @property
+    def dec(self) -> float: ...
+
+
+def find_separation_arcsec(a: _Place, b: _Place) -> float:
+    """Measure how far two places are apart, as if the sky between them were flat.
+
+    Parameters
+    ----------
+    a, b
+        With ``ra`` and ``dec`` in ICRS degrees; good within a field, and large for what is far.
+    """
+    east = ((a.ra - b.ra + 180.0) % 360.0 - 180.0) * math.cos(math.radians(b.dec))
+    return 3600.0 * math.hypot(east, a.dec - b.dec)
 
 
 @lru_cache(maxsize=256)

@@ -12,6 +12,8 @@ import numpy as np
 from snapdb.testing.detectors import FLAG_BITS, READ_NOISE, SATURATION, ImageTruth
 from snapdb.testing.rendering import Planes
 
+NOISE_STEP = 0.01
+"""Counts to which the noise plane of a tile-compressed file is rounded; all else is exact."""
 _UNIX_EPOCH_MJD = 40_587.0
 
 
@@ -19,7 +21,7 @@ def write_images(path: Path, images: Sequence[tuple[ImageTruth, Planes]]) -> Non
     """Write one file with the planes of one or more images: SCI, ERR and DQ of each.
 
     The name decides the container: ``.fits`` plain, ``.fits.gz`` gzipped,
-    ``.fits.fz`` tile-compressed without loss. The file's time is that of the
+    ``.fits.fz`` tile-compressed. The file's time is that of the
     exposure, so that a file made again is the same in every respect.
 
     Parameters
@@ -101,15 +103,23 @@ def _plane_hdus(image: ImageTruth, planes: Planes, *, version: int, tiled: bool)
 
 
 def _hdu(pixels: "np.ndarray[Any, Any]", header: Any, name: tuple[str, int], *, tiled: bool) -> Any:
-    """Wrap one plane, tile-compressed without loss when asked."""
+    """Wrap one plane, tile-compressed when asked."""
     from astropy.io import fits
 
     if not tiled:
         return fits.ImageHDU(pixels, header=header, name=name[0], ver=name[1])
     if name[0] == "SCI":  # whole counts below 65536 fit into scaled 16-bit integers
         pixels = pixels.astype(np.uint16)
-    codec = "RICE_1" if pixels.dtype.kind in "ui" else "GZIP_2"
-    hdu = fits.CompImageHDU(pixels, header=header, name=name[0], compression_type=codec, quantize_level=0.0)
+    # A negative level is the step itself. GZIP would be exact, but stamps the time of day into each tile.
+    hdu = fits.CompImageHDU(
+        pixels,
+        header=header,
+        name=name[0],
+        compression_type="RICE_1",
+        quantize_level=-NOISE_STEP,
+        quantize_method=fits.hdu.compressed.SUBTRACTIVE_DITHER_1,
+        dither_seed=1,
+    )
     hdu.header["EXTVER"] = name[1]
     return hdu
 
@@ -129,6 +139,7 @@ def _science_header(image: ImageTruth) -> Any:
     """Cards of the data plane."""
     header = _common_header(image, "adu")
     header["MAGZERO"] = (image.zeropoint, "[mag] AB magnitude of one count")
+    header["MAGSYS"] = "AB"
     header["SKYLEVEL"] = (image.exposure.sky_level, "[adu] Level of the sky")
     header["GAIN"] = (1.0, "Electrons a count")
     header["RDNOISE"] = (READ_NOISE, "[adu] Read noise")

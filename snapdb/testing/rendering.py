@@ -74,7 +74,7 @@ def render_sources(image: ImageTruth, sources: Iterable[Source]) -> FloatArray:
     image
         Says where, when, in which band and how sharply.
     sources
-        Those outside the image cost little.
+        Those that are far from the image, on the other side of the sky even, are passed over.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def render_sources(image: ImageTruth, sources: Iterable[Source]) -> FloatArray:
         Expected counts, shape ``(height, width)``.
     """
     expected = np.zeros((image.height, image.width))
-    listed = list(sources)
+    listed = [source for source in sources if image.is_near(source)]
     xs, ys = image.to_pixels(np.array([s.ra for s in listed]), np.array([s.dec for s in listed]))
     for source, x, y in zip(listed, xs, ys, strict=True):
         counts = image.counts_of(source)

@@ -10,14 +10,21 @@ from typing import Any
 import numpy as np
 
 from snapdb.errors import UsageError
-from snapdb.testing.detectors import HEIGHT, WIDTH, Exposure, ImageTruth, make_wcs_header
+from snapdb.testing.detectors import (
+    HEIGHT,
+    WIDTH,
+    Exposure,
+    ImageTruth,
+    find_separation_arcsec,
+    make_wcs_header,
+)
 from snapdb.testing.sources import BANDS, Galaxy, Source, Star, Supernova, make_galaxies, make_stars
 
 SURVEY_VERSION = 1
 """Raised whenever the same seed gives other files."""
 
 _MJD0 = 60_600.0
-_FIELDS = {"equinox": (359.99, -17.5), "deep": (52.9, -27.8)}
+_FIELDS = {"equinox": (0.0, -17.5), "deep": (52.9, -27.8)}
 """Name -> middle of each field, ICRS degrees; the first lies across right ascension 0."""
 _EPOCH_DAYS = (-30.0, -14.0, -5.0, 1.0, 4.0, 11.0, 24.0, 41.0, 58.0, 77.0, 95.0, 120.0)
 """Nights of the survey, from the t0 of the supernova."""
@@ -73,7 +80,7 @@ class Survey:
         band
             Only images of this band.
         """
-        near = (i for i in self.images if band in (None, i.band) and _is_near(source, i))
+        near = (i for i in self.images if band in (None, i.band) and i.is_near(source))
         return tuple(sorted((i for i in near if i.contains(source.ra, source.dec)), key=lambda i: i.mjd))
 
     def make_truth_table(self) -> Any:
@@ -90,7 +97,7 @@ class Survey:
     def _truth_rows(self) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of the truth table, image by image."""
         for image in self.images:
-            near = [s for s in self.sources if _is_near(s, image)]
+            near = [s for s in self.sources if image.is_near(s)]
             xs, ys = image.to_pixels(np.array([s.ra for s in near]), np.array([s.dec for s in near]))
             for source, x, y in zip(near, xs.tolist(), ys.tolist(), strict=True):
                 if -0.5 <= x < image.width - 0.5 and -0.5 <= y < image.height - 0.5:
@@ -177,8 +184,8 @@ def plan_survey(folder: str | Path, *, seed: int = 20_240, epochs: int = 8, star
         files=tuple(dict.fromkeys(i.path for i in images)),
         bad_files=tuple(base / "broken" / name for name in _BROKEN),
         images=images,
-        stars=tuple(s for s in all_stars if not _is_within(s, supernova, arcsec=12.0)),
-        galaxies=(host, *(g for g in galaxies if not _is_within(g, supernova, arcsec=12.0))),
+        stars=tuple(s for s in all_stars if find_separation_arcsec(s, supernova) > 12.0),
+        galaxies=(host, *(g for g in galaxies if find_separation_arcsec(g, supernova) > 12.0)),
         supernova=supernova,
     )
 
@@ -190,7 +197,7 @@ def _plan_supernova() -> tuple[Galaxy, Supernova]:
     """Place the supernova where most nights see it, and its host 1.7 arcseconds beside it."""
     host = Galaxy(
         name="host",
-        ra=0.0112,
+        ra=0.0212,
         dec=-17.4963,
         mags={"g": 19.6, "r": 18.9, "i": 18.6},
         sigma_arcsec=1.2,
@@ -282,10 +289,9 @@ def _write_files(survey: Survey, missing: Sequence[Path]) -> None:
     for path, group in groupby(survey.images, key=lambda image: image.path):
         if path not in wanted:
             continue
-        planes = []
-        for image in group:
-            near = [s for s in survey.sources if _is_near(s, image)]
-            planes.append((image, expose(render_sources(image, near), image, seed=survey.seed)))
+        planes = [
+            (image, expose(render_sources(image, survey.sources), image, seed=survey.seed)) for image in group
+        ]
         write_images(path, planes)
     if wanted.intersection(survey.bad_files):
         plain = next(p for p in survey.files if p.suffix == ".fits")
@@ -309,14 +315,3 @@ def _read_truth(path: Path, spec: dict[str, int]) -> dict[str, int]:
 def _size(path: Path) -> int:
     """Bytes of a file, -1 when it is not there."""
     return path.stat().st_size if path.exists() else -1
-
-
-def _is_near(source: Source, image: ImageTruth) -> bool:
-    """Whether a source may touch the image: it is within 0.1 degrees of the pointing."""
-    return _is_within(source, image.exposure, arcsec=360.0)
-
-
-def _is_within(a: Source | Exposure, b: Source | Exposure, *, arcsec: float) -> bool:
-    """Whether two places are nearer than that, on the small flat piece of sky that a field is."""
-    east = ((a.ra - b.ra + 180.0) % 360.0 - 180.0) * np.cos(np.radians(b.dec))
-    return bool(np.hypot(east, a.dec - b.dec) * 3600.0 < arcsec)

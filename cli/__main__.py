@@ -1,0 +1,5 @@
+"""`python -m snapdb.cli` is `snapdb`."""
+
+from . import main
+
+main()

@@ -1,0 +1,184 @@
+"""What a header says of an image, by the rules of a header map."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from snapdb.errors import ProjectionError
+from snapdb.formats.assemble import PlaneSet
+from snapdb.formats.lookup import Lookup, find_text, fits_test
+from snapdb.formats.maps import HeaderMap, Test
+from snapdb.formats.moment import find_exptime, find_mjd
+from snapdb.formats.photometric import Known, find_zeropoint
+from snapdb.model.image import ImageFacts
+from snapdb.sky.geometry import derive_geometry
+from snapdb.sky.wcs import AstropyWCS
+
+
+def make_facts(
+    lookup: Lookup,
+    header_map: HeaderMap,
+    planes: PlaneSet,
+    wcs: AstropyWCS,
+    wcs_cards: str,
+    *,
+    needs_file: bool,
+) -> ImageFacts:
+    """Gather the facts of one image.
+
+    Parameters
+    ----------
+    lookup : Lookup
+        Its headers; takes up findings and warnings.
+    header_map : HeaderMap
+        Whose rules apply.
+    planes : PlaneSet
+        Its planes.
+    wcs : AstropyWCS
+        Its coordinates.
+    wcs_cards : str
+        Their cards.
+    needs_file : bool
+        Whether tables in the file belong to the coordinates.
+
+    Returns
+    -------
+    ImageFacts
+
+    Raises
+    ------
+    ProjectionError
+        Centre or corners have no position on the sky.
+    """
+    rules = header_map.rules
+    geometry = _find_geometry(wcs, planes)
+    band = find_text(lookup, "band", rules.get("band", {}))
+    exptime = find_exptime(lookup, rules.get("exptime", ()))
+    units = _find_units(lookup, rules.get("data_units", {}))
+    known = Known(band=band, exptime=exptime, is_rate=units == "rate", pixel_scale=geometry["pixel_scale"])
+    photometry = find_zeropoint(lookup, list(rules.get("zeropoint", ())), known)
+    bits, bad, codes = _find_flags(lookup, rules.get("flags", {}), planes)
+    properties = _find_properties(lookup, rules.get("properties", {}))
+    properties.update(photometry.properties)
+    if codes:
+        properties["flag_codes"] = codes
+    if needs_file:
+        properties["wcs_needs_file"] = True
+    _warn_of_gaps(lookup, band=band, exptime=exptime, zeropoint=photometry.zeropoint)
+    return ImageFacts(
+        **geometry,
+        kind=_find_kind(lookup, rules.get("kind", ()), planes),
+        observation_id=find_text(lookup, "observation_id", rules.get("observation_id", {})),
+        sca=_find_sca(lookup, rules.get("sca", {})),
+        band=band,
+        mjd=find_mjd(lookup, rules.get("mjd", ()), exptime),
+        exptime=exptime,
+        sky_level=_find_number(lookup, "sky_level", rules.get("sky_level", {})),
+        zeropoint=photometry.zeropoint,
+        data_units=units,
+        instrument=lookup.found("instrument", header_map.name, header_map.title or "header map"),
+        wcs_header=wcs_cards,
+        flag_bits=bits,
+        bad_bits=bad,
+        properties=properties,
+    )
+
+
+def _warn_of_gaps(
+    lookup: Lookup, *, band: str | None, exptime: float | None, zeropoint: float | None
+) -> None:
+    """Say which facts stay open, in the order in which they matter."""
+    for value, what in ((band, "band"), (exptime, "exposure time"), (zeropoint, "AB zero point")):
+        if value is None:
+            lookup.warn(f"no {what} in the header")
+
+
+def _find_geometry(wcs: AstropyWCS, planes: PlaneSet) -> dict[str, Any]:
+    width, height = planes.data.axes[:2]
+    geometry = derive_geometry(wcs, width, height)
+    for name, value in geometry.items():
+        if value is not None and value - value != 0.0:
+            msg = f"HDU {planes.data.index}: {name} of the image has no position on the sky"
+            raise ProjectionError(msg, hdu=planes.data.index, field=name)
+    return geometry
+
+
+def _find_units(lookup: Lookup, rule: Mapping[str, Any]) -> str:
+    if "value" in rule:
+        return str(lookup.found("data_units", rule["value"], "fixed by the map"))
+    unit, where = lookup.get(rule.get("card", "BUNIT"))
+    if unit is not None and re.search(rule.get("rate", "(?!)"), str(unit)):
+        return str(lookup.found("data_units", "rate", f"{where} = {unit}"))
+    return "counts"
+
+
+def _find_kind(lookup: Lookup, rules: list[Mapping[str, Any]], planes: PlaneSet) -> str:
+    if planes.kind is not None:
+        return planes.kind
+    for rule in rules:
+        test = Test(
+            header=tuple((k, re.compile(p)) for k, p in rule.get("header", {}).items()),
+            extname=re.compile(rule["extname"]) if "extname" in rule else None,
+            filename=re.compile(rule["filename"]) if "filename" in rule else None,
+            hdu=rule.get("hdu"),
+        )
+        if fits_test(test, lookup.image, lookup.primary, hdu=lookup.hdu, filename=lookup.path):
+            return str(lookup.found("kind", rule["value"], "what header and file name say"))
+    return "exposure"
+
+
+def _find_sca(lookup: Lookup, rule: Mapping[str, Any]) -> int | None:
+    """Find the number of the detector: the first whole number of what the rule finds."""
+    text = find_text(lookup, "sca", rule)
+    match = re.search(r"-?\d+", text or "")
+    if text is not None and match is None:
+        lookup.findings = [f for f in lookup.findings if f.field != "sca"]
+        lookup.warn(f"the detector {text!r} has no number")
+    return int(match.group()) if match else None
+
+
+def _find_number(lookup: Lookup, name: str, rule: Mapping[str, Any]) -> float | None:
+    for spec in rule.get("cards", ()):
+        value, where = lookup.get_number(spec)
+        if value is not None:
+            return float(lookup.found(name, value, where))
+    return None
+
+
+def _find_flags(
+    lookup: Lookup, rule: Mapping[str, Any], planes: PlaneSet
+) -> tuple[dict[str, int], int, dict[str, int]]:
+    """Give the flag bits, those that make a pixel bad, and codes that are no bits."""
+    part = next((p for p in planes.parts if p.role == "flags"), None)
+    if part is None:
+        return {}, 0, {}
+    bits = {str(k): int(v) for k, v in rule.get("bits", {}).items()}
+    if "cards" in rule:
+        for key in part.frame.cards:
+            match = re.fullmatch(rule["cards"], key)
+            number = part.frame.cards.get_int(key) if match else None
+            if match and number is not None and 0 <= number < 63:
+                bits[match.group(1)] = 1 << number
+    if bits:
+        lookup.found(
+            "flag_bits", dict(bits), f"flags plane, HDU {part.frame.index} of {part.source.path.name}"
+        )
+    bad = 0
+    for name in rule.get("bad", ()):
+        bad |= bits.get(name, 0)
+    return bits, bad, {str(k): int(v) for k, v in rule.get("codes", {}).items()}
+
+
+def _find_properties(lookup: Lookup, rule: Mapping[str, Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for spec in rule.get("cards", ()):
+        value, _ = lookup.get(spec)
+        name = spec.partition("@")[0].lower().replace("-", "_").replace(" ", "_")
+        if value is not None and name not in properties and not _is_strange(value):
+            properties[name] = value
+    return properties
+
+
+def _is_strange(value: object) -> bool:
+    """Say whether JSON or a database would stumble over a value."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53

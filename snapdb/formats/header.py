@@ -1,0 +1,191 @@
+"""FITS headers as astropy's: read leniently, cropped, or made of what is known."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snapdb.errors import CorruptFileError
+from snapdb.formats.source import open_source
+from snapdb.formats.wcs import to_header_text
+from snapdb.pixels.box import Box
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+
+FACT_CARDS: dict[str, tuple[str, str]] = {
+    "observation_id": ("POINTING", "Identifier of the exposure"),
+    "sca": ("SCA", "Number of the detector"),
+    "band": ("BAND", "Filter"),
+    "mjd": ("MJD", "[d] Start of the exposure, MJD, UTC"),
+    "exptime": ("EXPTIME", "[s] Exposure time"),
+    "zeropoint": ("ZPT", "[mag] AB magnitude of one unit of the data"),
+    "sky_level": ("SKYLEVEL", "Level of the sky in the data's units"),
+    "data_units": ("DATAUNIT", "What one unit is: counts or rate"),
+    "kind": ("IMGKIND", "Kind of the image"),
+    "position_angle": ("POSANG", "[deg] Of the +y axis, east of north"),
+    "ra": ("RA", "[deg] ICRS, centre of the image"),
+    "dec": ("DEC", "[deg] ICRS, centre of the image"),
+    "instrument": ("SDBINSTR", "Header map that read the original"),
+}
+"""Fact -> keyword and comment, as the header map ``standard`` reads them."""
+WCS_CARD = re.compile(
+    r"^(WCSAXES|WCSNAME|CTYPE\d|CUNIT\d|CRVAL\d|CRPIX\d|CDELT\d|CROTA\d|CD\d_\d|PC\d_\d|PC\d{6}|P[VS]\d_\d+"
+    r"|LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|EPOCH|[AB]P?_(\d_\d|ORDER|DMAX)|WAT\d_\d+|CPDIS\d|CPERR\d|DP\d.*"
+    r"|D2IM.*|DQ\d.*|CQDIS\d)$"
+)
+"""Keywords of an image's own coordinates."""
+OF_STORAGE = re.compile(
+    r"^(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|[PG]COUNT|GROUPS|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|ZDATASUM"
+    r"|ZHECKSUM|INHERIT|LTV\d|LTM\d_\d|BSOFTEN|BOFFSET)$"
+)
+"""Keywords that say how the numbers are stored, which a file made anew says for itself."""
+
+
+def read_header(path: str | Path, hdu: int) -> "Header":
+    """Read the header of one HDU, of a compressed image as that of the image itself.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    hdu : int
+        Index of the HDU.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        As the file has it; a card that astropy cannot read is left out.
+
+    Raises
+    ------
+    CorruptFileError
+        There is no such HDU, or the file is damaged.
+    UnknownFormatError, ObjectMissingError, StorageError
+        As :func:`snapdb.formats.describe.describe`.
+    """
+    frames = open_source(path).frames
+    if not 0 <= hdu < len(frames):
+        msg = f"{path}: there is no HDU {hdu}; the file has {len(frames)}"
+        raise CorruptFileError(msg, path=str(path), hdu=hdu)
+    return to_header(to_header_text(frames[hdu]))
+
+
+def to_header(text: str) -> "Header":
+    """Turn cards with newlines between them into a header, leaving out what astropy cannot read."""
+    from astropy.io.fits import Header, VerifyError
+
+    header = Header.fromstring(text, sep="\n")
+    bad = []
+    for number in range(len(header.cards)):
+        try:
+            card = header.cards[number]
+            card.verify("exception")
+            _ = card.keyword, card.value, card.comment
+        except (VerifyError, ValueError, TypeError):
+            bad.append(number)
+    return _without(header, bad) if bad else header
+
+
+def crop_header(header: "Header", wcs_header: "Header | None", box: Box) -> "Header":
+    """Make the header of a cutout from that of its parent.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Of the parent; left as it is.
+    wcs_header : astropy.io.fits.Header or None
+        The cutout's own coordinates; they replace the parent's.
+    box : Box
+        Where the cutout lies in the parent's pixels.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        With the cutout's NAXIS1 and NAXIS2, and LTV1 and LTV2 that lead back to
+        the parent's (and its parent's) pixels; without what belongs to the
+        parent's storage.
+    """
+    from astropy.io.fits import Header
+
+    origin = [_number(header.get(f"LTV{axis}"), 0.0) for axis in (1, 2)]
+    cards = [c for c in header.cards if not OF_STORAGE.match(c.keyword)]
+    if wcs_header is not None:
+        cards = [c for c in cards if not WCS_CARD.match(c.keyword)]
+    cropped = Header(cards)
+    if wcs_header is not None:
+        _add_wcs(cropped, wcs_header)
+    cropped.insert(0, ("NAXIS", 2))
+    cropped.insert(1, ("NAXIS1", box.width))
+    cropped.insert(2, ("NAXIS2", box.height))
+    for axis, (before, start) in enumerate(zip(origin, (box.x0, box.y0), strict=True), start=1):
+        cropped[f"LTV{axis}"] = (before - start, "Offset to the original's pixels")
+        cropped[f"LTM{axis}_{axis}"] = (1.0, "Scale to the original's pixels")
+    return cropped
+
+
+def make_header(wcs_header: "Header | None", facts: Mapping[str, Any]) -> "Header":
+    """Make a header of what is known of an image.
+
+    Parameters
+    ----------
+    wcs_header : astropy.io.fits.Header or None
+        Its coordinates.
+    facts : mapping
+        Facts by name; those that are None are left out, and so are those that
+        have no keyword in :data:`FACT_CARDS`.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        The header map ``standard`` reads the same facts from it.
+    """
+    from astropy.io.fits import Header
+
+    header = Header()
+    if wcs_header is not None:
+        _add_wcs(header, wcs_header)
+    for name, value in facts.items():
+        keyword, comment = FACT_CARDS.get(name, ("", ""))
+        if keyword and value is not None:
+            header[keyword] = (_plain(value), comment)
+    if facts.get("mjd") is not None:
+        from astropy.time import Time
+
+        header["DATE-OBS"] = (
+            Time(float(facts["mjd"]), format="mjd", scale="utc").isot,
+            "Start of the exposure",
+        )
+        header["TIMESYS"] = "UTC"
+    return header
+
+
+def _add_wcs(header: "Header", wcs_header: "Header") -> None:
+    """Add the cards of coordinates, save those that are about something else."""
+    for card in wcs_header.cards:
+        if OF_STORAGE.match(card.keyword) or card.keyword in (
+            "COMMENT",
+            "HISTORY",
+            "",
+            "DATE-OBS",
+            "MJD-OBS",
+        ):
+            continue
+        header.append(card, end=True)
+
+
+def _without(header: "Header", bad: list[int]) -> "Header":
+    from astropy.io.fits import Header
+
+    skip = set(bad)
+    return Header([header.cards[i] for i in range(len(header.cards)) if i not in skip])
+
+
+def _number(value: object, default: float) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
+
+
+def _plain(value: Any) -> Any:
+    """Give a numpy scalar as Python's own, and text as FITS can hold it."""
+    value = value.item() if hasattr(value, "item") else value
+    return value.encode("ascii", "replace").decode() if isinstance(value, str) else value

@@ -1,0 +1,104 @@
+"""One FITS file as its frames, the header map that reads it, and words for what it holds."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from snapdb.formats.cards import Cards
+from snapdb.formats.lookup import fits_test
+from snapdb.formats.maps import GENERIC, HeaderMap, get_map
+from snapdb.formats.scan import HduFrame, scan_fits
+from snapdb.formats.unwrap import find_container, open_unwrapped
+from snapdb.model.layout import Container
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitsSource:
+    """A scanned file."""
+
+    path: Path
+    container: Container
+    frames: tuple[HduFrame, ...]
+
+    @cached_property
+    def primary(self) -> Cards:
+        """Cards of the primary HDU."""
+        return self.frames[0].cards if self.frames else Cards(b"")
+
+    @property
+    def name(self) -> str:
+        """Path with forward slashes, as file name patterns see it."""
+        return self.path.as_posix()
+
+
+def open_source(path: str | Path) -> FitsSource:
+    """Scan a file; nothing of it stays open.
+
+    Raises
+    ------
+    UnknownFormatError, CorruptFileError
+        As :func:`snapdb.formats.scan.scan_fits`.
+    ObjectMissingError, StorageError
+        It cannot be opened.
+    """
+    path = Path(path)
+    container = find_container(path)
+    size = path.stat().st_size if container is Container.PLAIN else None
+    with open_unwrapped(path) as stream:
+        frames = scan_fits(stream, size, name=str(path))
+    return FitsSource(path=path, container=container, frames=tuple(frames))
+
+
+def choose_map(source: FitsSource, maps: Sequence[HeaderMap], instrument: str | None = None) -> HeaderMap:
+    """Find the map that reads a file: the one named, else the first that recognises it.
+
+    Raises
+    ------
+    ConfigError
+        No map has the name.
+    """
+    if instrument is not None:
+        return get_map(instrument, maps)
+    for header_map in maps:
+        if any(_recognises(test, source) for test in header_map.recognise):
+            return header_map
+    return get_map(GENERIC, maps)
+
+
+def _recognises(test: object, source: FitsSource) -> bool:
+    return any(
+        fits_test(test, frame.cards, source.primary, hdu=frame.index, filename=source.name)  # type: ignore[arg-type]  # a Test of the map
+        for frame in source.frames[:20]
+    )
+
+
+def name_contents(frames: Iterable[HduFrame], *, celestial: bool = False) -> str:
+    """Say in words what HDUs hold.
+
+    Parameters
+    ----------
+    frames : iterable of HduFrame
+        Of one file.
+    celestial : bool
+        True where two-dimensional images among them have celestial coordinates.
+
+    Returns
+    -------
+    str
+        Such as ``"HDU 1: a table of 15 rows"``.
+    """
+    parts = [f"HDU {f.index}: {_name_frame(f, celestial=celestial)}" for f in frames if f.data_size]
+    return "; ".join(parts[:6]) + (f"; and {len(parts) - 6} more" if len(parts) > 6 else "") or "headers only"
+
+
+def _name_frame(frame: HduFrame, *, celestial: bool) -> str:
+    shape = "x".join(str(n) for n in frame.axes)
+    if frame.kind == "table":
+        rows = frame.axes[1] if len(frame.axes) > 1 else 0
+        return f"a table of {rows} row{'' if rows == 1 else 's'}"
+    if frame.kind == "groups":
+        return f"random groups {shape} (visibilities)"
+    if frame.is_plane:
+        return f"an image {shape}" + ("" if celestial else " without celestial coordinates")
+    return f"a vector of {shape}" if len(frame.axes) == 1 else f"a cube {shape}"

@@ -1,0 +1,104 @@
+"""The one place where the errors of databases and their drivers become snapdb's."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from snapdb.errors import (
+    ConflictError,
+    ReadOnlyStoreError,
+    RegistryError,
+    RegistryUnavailableError,
+    SnapdbError,
+    UsageError,
+)
+
+_POSTGRES: tuple[tuple[str, type[SnapdbError], str], ...] = (
+    # The beginning of the SQLSTATE (PostgreSQL manual, appendix A), the error, what to do.
+    ("23514", UsageError, "a value is outside what the registry accepts"),
+    ("23502", UsageError, "a value that must be known is missing"),
+    ("23", ConflictError, "it clashes with what is registered"),
+    ("22", UsageError, "a value cannot be stored"),
+    ("25006", ReadOnlyStoreError, "the registry was opened for reading only"),
+    ("42501", RegistryError, "the user has not the rights for this; ask the owner of the database"),
+    ("42P01", RegistryError, "a table is missing; run `snapdb migrate`"),
+    ("40", RegistryUnavailableError, "another writer was in the way; try again"),
+    ("55P03", RegistryUnavailableError, "another writer holds a lock; try again"),
+    ("28", RegistryUnavailableError, "the server refused user or password"),
+    ("3D000", RegistryUnavailableError, "the database does not exist; make it with `createdb`"),
+    ("08", RegistryUnavailableError, "the server cannot be reached; see that it runs, then try again"),
+    ("53", RegistryUnavailableError, "the server has no room left; try again later"),
+    ("57", RegistryUnavailableError, "the server stopped the statement; try again"),
+)
+_SQLITE: tuple[tuple[str, type[SnapdbError], str], ...] = (
+    ("CHECK constraint failed", UsageError, "a value is outside what the registry accepts"),
+    ("NOT NULL constraint failed", UsageError, "a value that must be known is missing"),
+    ("constraint failed", ConflictError, "it clashes with what is registered"),
+    ("locked", RegistryUnavailableError, "another writer holds the file; try again"),
+    ("readonly", ReadOnlyStoreError, "the registry, or its folder, cannot be written to"),
+    ("unable to open", RegistryError, "check that file and folder exist and can be read and written"),
+    ("not a database", RegistryError, "the file is no registry; check its name"),
+    ("malformed", RegistryError, "the file is damaged; restore it from a copy"),
+    ("full", RegistryUnavailableError, "the disk is full; make room, then try again"),
+    ("no such table", RegistryError, "a table is missing; run `snapdb migrate`"),
+    ("interrupted", RegistryUnavailableError, "the statement was stopped; try again"),
+)
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Raise what a database raises as snapdb's own errors.
+
+    Parameters
+    ----------
+    url : str
+        Of the registry, without password, for messages.
+
+    Raises
+    ------
+    UsageError
+        If a value cannot be stored.
+    ConflictError
+        If it clashes with what is stored.
+    ReadOnlyStoreError
+        If the registry cannot be written to.
+    RegistryUnavailableError
+        If the database does not answer, or another writer is in the way.
+    RegistryError
+        If it refuses for another reason.
+    """
+    try:
+        yield
+    except PoolTimeoutError as err:
+        msg = f"registry {url}: all connections are in use; use fewer threads, or try again"
+        raise RegistryUnavailableError(msg, url=url) from err
+    except DBAPIError as err:
+        raise _make_error(err.orig or err, url) from err
+    except (psycopg.Error, sqlite3.Error, SQLAlchemyError) as err:
+        raise _make_error(err, url) from err
+
+
+def _make_error(err: BaseException, url: str) -> SnapdbError:
+    """Choose the error for what a driver says."""
+    lines = str(err).strip().splitlines() or [type(err).__name__]
+    if isinstance(err, psycopg.Error):
+        kind, advice = _match(_POSTGRES, (err.sqlstate or "08").startswith)
+    elif isinstance(err, sqlite3.Error):
+        kind, advice = _match(_SQLITE, lines[0].__contains__)
+    else:
+        kind, advice = RegistryError, "the statement failed"
+    return kind(f"registry {url}: {advice} ({lines[0]})", url=url)
+
+
+def _match(
+    table: tuple[tuple[str, type[SnapdbError], str], ...], fits: Callable[[str], bool]
+) -> tuple[type[SnapdbError], str]:
+    """Find the first line of a table that fits."""
+    for mark, kind, advice in table:
+        if fits(mark):
+            return kind, advice
+    return RegistryError, "the statement failed"

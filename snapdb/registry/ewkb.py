@@ -1,0 +1,59 @@
+"""Footprints as EWKB, the bytes that PostGIS keeps and SQLite can keep."""
+
+import struct
+from collections.abc import Sequence
+
+Vertices = tuple[tuple[float, float], ...]
+
+_POLYGON_WITH_SRID = 0x20000003
+_POINT_WITH_SRID = 0x20000001
+_SRID = 4326
+_POINT = struct.Struct("<BIIdd")
+_HEAD = struct.Struct("<BIIII")
+
+
+def write_polygon(vertices: Sequence[tuple[float, float]]) -> bytes:
+    """Write a ring of vertices as a polygon.
+
+    Parameters
+    ----------
+    vertices : sequence of (ra, dec)
+        ICRS degrees, open: the first is not repeated.
+
+    Returns
+    -------
+    bytes
+        EWKB, little-endian. Longitudes are in [-180, 180], as PostGIS wants them.
+    """
+    ring = [(to_longitude(ra), dec) for ra, dec in (*vertices, vertices[0])]
+    numbers = [value for point in ring for value in point]
+    return _HEAD.pack(1, _POLYGON_WITH_SRID, _SRID, 1, len(ring)) + struct.pack(f"<{len(numbers)}d", *numbers)
+
+
+def write_point(ra: float, dec: float) -> bytes:
+    """Write a position, ICRS degrees, as a point."""
+    return _POINT.pack(1, _POINT_WITH_SRID, _SRID, to_longitude(ra), dec)
+
+
+def read_polygon(data: bytes) -> Vertices:
+    """Read the ring back.
+
+    Parameters
+    ----------
+    data : bytes
+        As :func:`write_polygon` gives it.
+
+    Returns
+    -------
+    tuple of (ra, dec)
+        ICRS degrees with right ascension in [0, 360), open.
+    """
+    *_, count = _HEAD.unpack_from(data)
+    numbers = struct.unpack_from(f"<{2 * count}d", data, _HEAD.size)
+    points = tuple((lon % 360.0, lat) for lon, lat in zip(numbers[::2], numbers[1::2], strict=True))
+    return points[:-1]
+
+
+def to_longitude(ra: float) -> float:
+    """Bring a right ascension in [0, 360) into [-180, 180]."""
+    return ra - 360.0 if ra > 180.0 else ra

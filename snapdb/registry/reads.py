@@ -1,0 +1,56 @@
+"""Parts of images that a search does not bring: planes, inputs, what values there are."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+
+from snapdb.errors import SearchError
+from snapdb.model.image import PlaneRecord
+from snapdb.model.layout import PlaneLayout
+from snapdb.model.search import EQUALS
+from snapdb.registry.queries import column_of
+from snapdb.registry.tables import file, image, image_input, plane
+
+_BATCH = 500
+
+
+def read_planes(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[PlaneRecord, ...]]:
+    """Read the planes of images, each image's ``data`` first; unknown ids are left out."""
+    found: dict[UUID, list[PlaneRecord]] = {}
+    columns = (plane.c.image_id, plane.c.layout, file.c.key, file.c.size, file.c.mtime_ns)
+    query = select(*columns).join(file, file.c.id == plane.c.file_id)
+    query = query.order_by(plane.c.image_id, plane.c.number)
+    for start in range(0, len(ids), _BATCH):
+        some = query.where(plane.c.image_id.in_(ids[start : start + _BATCH]))
+        for image_id, layout, key, size, mtime_ns in connection.execute(some):
+            found.setdefault(image_id, []).append(
+                PlaneRecord(
+                    layout=PlaneLayout.from_dict(layout), file_key=key, file_size=size, file_mtime_ns=mtime_ns
+                )
+            )
+    return {id_: tuple(found[id_]) for id_ in ids if id_ in found}
+
+
+def read_inputs(connection: Connection, image_id: UUID) -> tuple[UUID, ...]:
+    """Read the ids of the images that an image was made from, in the order given."""
+    query = select(image_input.c.input_id).where(image_input.c.image_id == image_id)
+    return tuple(connection.execute(query.order_by(image_input.c.number)).scalars())
+
+
+def read_values(connection: Connection, name: str) -> list[Any]:
+    """Read the distinct values of a column, sorted, without what is not known.
+
+    Raises
+    ------
+    SearchError
+        If there is no such column.
+    """
+    if name not in (*EQUALS, "ra", "dec", "provenance_id"):
+        msg = f"unknown column {name!r}; known are {', '.join(EQUALS)}"
+        raise SearchError(msg, parameter=name)
+    target = column_of(name)
+    source = image.join(file, file.c.id == image.c.file_id) if target.table is file else image
+    query = select(target).select_from(source).where(target.is_not(None)).distinct().order_by(target)
+    return list(connection.execute(query).scalars())

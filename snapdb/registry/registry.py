@@ -1,0 +1,477 @@
+"""The registry as the rest of snapdb sees it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import Connection, Engine
+
+from snapdb.errors import NotFoundError, RegistryClosedError
+from snapdb.model.file import FileRecord
+from snapdb.model.image import ImageRecord, NewImage, PlaneRecord
+from snapdb.model.provenance import Provenance, TagChange
+from snapdb.model.search import Search, make_search
+from snapdb.registry import files as file_rows
+from snapdb.registry import provenances, reads, writes
+from snapdb.registry.engine import WRITES, check_sqlite_file, make_engine, read_url, show_url
+from snapdb.registry.errors import translated
+from snapdb.registry.ewkb import Vertices
+from snapdb.registry.queries import Statement, make_statement
+from snapdb.registry.records import make_records
+from snapdb.registry.schema import SCHEMA_VERSION, check_postgis, check_version, migrate, read_version
+from snapdb.registry.spatial import choose_spatial
+from snapdb.registry.writes import AddedImage
+
+
+class Registry:
+    """What images there are, where they lie, and what made them.
+
+    Open one with :meth:`open`; use it from any number of threads. Each method is
+    one transaction: it happens as a whole or not at all. Whatever the database
+    raises comes out as an error of :mod:`snapdb.errors`: besides those that a
+    method names, any may raise RegistryClosedError and RegistryUnavailableError.
+
+    Parameters
+    ----------
+    engine, reading : sqlalchemy.Engine
+        For transactions, and for single statements that only read.
+    """
+
+    def __init__(self, engine: Engine, reading: Engine) -> None:
+        self._engine = engine
+        self._reading = reading
+        self._closed = False
+        self._spatial = choose_spatial(engine.dialect.name)
+        self._url = show_url(engine.url)
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = False, read_only: bool = False) -> Self:
+        """Open a registry.
+
+        Parameters
+        ----------
+        url : str
+            ``sqlite:///FILE`` or ``postgresql://...``.
+        create : bool
+            Whether to make the tables where they are missing, or bring them up to
+            this version; doing it twice changes nothing.
+        read_only : bool
+            Whether every change shall be refused.
+
+        Returns
+        -------
+        Registry
+            To be closed.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such SQLite file.
+        SchemaVersionError
+            If the tables are missing, or of another version.
+        RegistryUnavailableError
+            If the database does not answer.
+        ReadOnlyStoreError
+            If it shall be made, and cannot be written.
+        ConfigError
+            If the URL is of no known kind.
+        """
+        parsed = read_url(url)
+        shown = show_url(parsed)
+        if parsed.get_backend_name() == "sqlite":
+            check_sqlite_file(parsed, create=create)
+        engine = make_engine(parsed, read_only=read_only)
+        try:
+            with translated(shown):
+                found = read_version(engine)
+                if found is None and create:
+                    check_postgis(engine, shown)
+            if create and found != SCHEMA_VERSION:
+                migrate(url)
+            else:
+                check_version(found, shown)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine, make_engine(parsed, read_only=read_only, autocommit=True))
+
+    @property
+    def url(self) -> str:
+        """Where it is, without password."""
+        return self._url
+
+    @property
+    def dialect(self) -> str:
+        """Which database: ``sqlite`` or ``postgresql``."""
+        return self._engine.dialect.name
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._closed
+
+    def close(self) -> None:
+        """Let go of the database; every later call raises RegistryClosedError."""
+        self._closed = True
+        self._engine.dispose()
+        self._reading.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Registry {self._url}{' (closed)' if self._closed else ''}>"
+
+    def schema_version(self) -> str | None:
+        """Tell which version the tables have."""
+        self._check_open()
+        with translated(self._url):
+            return read_version(self._engine)
+
+    # Connections
+
+    def _check_open(self) -> None:
+        """Refuse to work after close()."""
+        if self._closed:
+            msg = f"registry {self._url} was closed; open it again"
+            raise RegistryClosedError(msg, url=self._url)
+
+    @contextmanager
+    def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
+        """Give a connection inside a transaction."""
+        self._check_open()
+        with translated(self._url), self._engine.connect() as connection:
+            if writes:
+                connection.execution_options(**{WRITES: True})
+            with connection.begin():
+                yield connection
+
+    def _fetch(self, statement: Statement) -> list[tuple[Any, ...]]:
+        """Run a statement and give its rows; once more where a kept connection turns out to be dead."""
+        self._check_open()
+        with translated(self._url):
+            try:
+                return self._fetch_once(statement)
+            except psycopg.OperationalError as err:
+                if err.sqlstate is not None and not err.sqlstate.startswith("57P"):
+                    raise
+                self._reading.dispose()
+                return self._fetch_once(statement)
+
+    def _fetch_once(self, statement: Statement) -> list[tuple[Any, ...]]:
+        """Run a statement on the driver's own connection, outside transactions."""
+        held = self._reading.raw_connection()
+        try:
+            driver: Any = held.driver_connection
+            cursor = driver.cursor(binary=True) if self.dialect == "postgresql" else driver.cursor()
+            cursor.execute(statement.sql, statement.values)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            cursor.close()
+        except psycopg.OperationalError:
+            held.invalidate()
+            raise
+        finally:
+            held.close()
+        return rows
+
+    # Provenance
+
+    def add_provenance(self, provenance: Provenance, *, exists: bool | None = None) -> None:
+        """Save a provenance and everything upstream of it.
+
+        Parameters
+        ----------
+        provenance : Provenance
+            What to save.
+        exists : bool, optional
+            None saves what is missing; False demands that it is new, True that it
+            is there already.
+
+        Raises
+        ------
+        ConflictError
+            If it is there already, and `exists` is False.
+        NotFoundError
+            If it is not there, and `exists` is True.
+        """
+        with self._transaction(writes=True) as connection:
+            provenances.add_provenance(connection, provenance, exists=exists)
+
+    def get_provenance(self, id: UUID) -> Provenance:  # noqa: A002  # what every record calls it
+        """Read a provenance with everything upstream of it.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this id.
+        """
+        with self._transaction() as connection:
+            found = provenances.read_provenances(connection, [id])
+        if not found:
+            msg = f"no provenance {id} is registered"
+            raise NotFoundError(msg, provenance_id=id)
+        return found[0]
+
+    def find_provenances(self, *, process: str | None = None) -> list[Provenance]:
+        """Find provenances, of one process or all, sorted by process and version."""
+        with self._transaction() as connection:
+            return provenances.find_provenances(connection, process)
+
+    def find_downstream(self, id: UUID) -> list[UUID]:  # noqa: A002  # what every record calls it
+        """Find the ids of all provenances that build on one, directly or not."""
+        with self._transaction() as connection:
+            return provenances.find_downstream(connection, id)
+
+    def tag_provenance(self, tag: str, provenance: Provenance, *, replace: bool = False) -> None:
+        """Let a tag point to a registered provenance, for its process.
+
+        Parameters
+        ----------
+        tag : str
+            The name; each process has its own tags.
+        provenance : Provenance
+            What it shall point to.
+        replace : bool
+            Whether it may point elsewhere now; the change is kept in its history.
+
+        Raises
+        ------
+        NotFoundError
+            If the provenance is not registered.
+        ProvenanceError
+            If it is registered under another process.
+        ConflictError
+            If the tag points elsewhere, and `replace` is False.
+        """
+        with self._transaction(writes=True) as connection:
+            provenances.set_tag(connection, tag, provenance, replace=replace)
+
+    def get_tagged(self, tag: str, process: str) -> Provenance:
+        """Read what a tag of a process points to.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such tag; the message names those there are.
+        """
+        with self._transaction() as connection:
+            tags = provenances.find_tags(connection)
+            if (tag, process) in tags:
+                return provenances.read_provenances(connection, [tags[tag, process]])[0]
+        names = ", ".join(f"{t} ({p})" for t, p in list(tags)[:20]) or "none"
+        msg = f"no tag {tag!r} of process {process!r}; there are: {names}"
+        raise NotFoundError(msg, tag=tag, process=process)
+
+    def find_tagged(self, tag: str) -> list[Provenance]:
+        """Find what a tag points to, for every process that has it."""
+        with self._transaction() as connection:
+            ids = list(provenances.find_tags(connection, tag=tag).values())
+            return provenances.read_provenances(connection, ids) if ids else []
+
+    def tag_history(self, tag: str, process: str) -> list[TagChange]:
+        """Read what a tag has pointed to, the first first."""
+        with self._transaction() as connection:
+            return provenances.read_history(connection, tag, process)
+
+    # Images
+
+    def add_images(
+        self, images: Sequence[NewImage], files: Mapping[str, FileRecord], *, update: bool = False
+    ) -> list[AddedImage]:
+        """Register images, all of them or none; doing it twice changes nothing.
+
+        Parameters
+        ----------
+        images : sequence of NewImage
+            Each is known by its provenance, the file of its data, and the HDU.
+        files : mapping of str to FileRecord
+            The files that the planes lie in, by the planes' paths.
+        update : bool
+            Whether images that are registered already get the new facts, planes
+            and footprint, under the same id, and files their new checksums.
+
+        Returns
+        -------
+        list of AddedImage
+            In the order of `images`.
+
+        Raises
+        ------
+        ConflictError
+            If an exposure of the same observation, detector and band is registered
+            from another file (its ``conflicts`` are pairs of path and other path),
+            or a file has other bytes than when it was registered.
+        NotFoundError
+            If a provenance is not registered.
+        UsageError
+            If a value cannot be stored, or a plane's file is not given.
+        """
+        if not images:
+            self._check_open()
+            return []
+        with self._transaction(writes=True) as connection:
+            return writes.add_images(connection, self._spatial, images, files, update_known=update)
+
+    def get_image(self, id: UUID) -> ImageRecord:  # noqa: A002  # what every record calls it
+        """Read one image.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this id.
+        """
+        found = self.find_images(make_search(id=id))
+        if not found:
+            msg = f"no image {id} is registered"
+            raise NotFoundError(msg, image_id=id)
+        return found[0]
+
+    def find_images(self, search: Search) -> list[ImageRecord]:
+        """Find images, in the order that the search asks for.
+
+        Parameters
+        ----------
+        search : Search
+            From :func:`snapdb.model.search.make_search`.
+
+        Returns
+        -------
+        list of ImageRecord
+            Without footprints; see :meth:`get_footprint`.
+        """
+        if search.is_empty:
+            self._check_open()
+            return []
+        return make_records(self._fetch(make_statement(search, self.dialect)), self.dialect)
+
+    def count_images(self, search: Search) -> int:
+        """Count the images that :meth:`find_images` would give."""
+        if search.is_empty:
+            self._check_open()
+            return 0
+        return int(self._fetch(make_statement(search, self.dialect, counting=True))[0][0])
+
+    def iter_images(self, search: Search, *, batch: int = 10_000) -> Iterator[ImageRecord]:
+        """Find images one by one, in bounded memory.
+
+        Parameters
+        ----------
+        search : Search
+            From :func:`snapdb.model.search.make_search`.
+        batch : int
+            How many are fetched at once.
+
+        Yields
+        ------
+        ImageRecord
+            In the order that the search asks for.
+        """
+        self._check_open()
+        if search.is_empty:
+            return
+        statement = make_statement(search, self.dialect)
+        with self._transaction() as connection:
+            driver: Any = connection.connection.driver_connection
+            cursor = driver.cursor("snapdb", binary=True) if self.dialect == "postgresql" else driver.cursor()
+            try:
+                cursor.execute(statement.sql, statement.values)
+                while rows := cursor.fetchmany(batch):
+                    yield from make_records(rows, self.dialect)
+            finally:
+                cursor.close()
+
+    def get_planes(self, image_ids: Sequence[UUID]) -> dict[UUID, tuple[PlaneRecord, ...]]:
+        """Read the planes of images.
+
+        Parameters
+        ----------
+        image_ids : sequence of UUID
+            Which images.
+
+        Returns
+        -------
+        dict
+            Image -> its planes, ``data`` first; unknown images are left out.
+        """
+        with self._transaction() as connection:
+            return reads.read_planes(connection, image_ids)
+
+    def get_footprint(self, image_id: UUID) -> Vertices:
+        """Read the vertices (ra, dec) of an image's outline, in ring order, open.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such image.
+        """
+        with self._transaction() as connection:
+            found = self._spatial.read_footprint(connection, image_id)
+        if found is None:
+            msg = f"no image {image_id} is registered"
+            raise NotFoundError(msg, image_id=image_id)
+        return found
+
+    def get_inputs(self, image_id: UUID) -> tuple[UUID, ...]:
+        """Read the ids of the images that an image was made from; none for one that was not."""
+        with self._transaction() as connection:
+            return reads.read_inputs(connection, image_id)
+
+    def delete_images(self, ids: Sequence[UUID]) -> int:
+        """Take images out, and give how many there were; files stay where they are.
+
+        Raises
+        ------
+        ConflictError
+            If another image was made from one of them.
+        """
+        with self._transaction(writes=True) as connection:
+            return writes.delete_images(connection, ids)
+
+    def values(self, column: str) -> list[Any]:
+        """Read the distinct values of a column, such as all bands, sorted.
+
+        Raises
+        ------
+        SearchError
+            If there is no such column.
+        """
+        with self._transaction() as connection:
+            return reads.read_values(connection, column)
+
+    # Files
+
+    def find_files(self, keys: Sequence[str]) -> dict[str, tuple[FileRecord, tuple[UUID, ...]]]:
+        """Find what is known of files.
+
+        Parameters
+        ----------
+        keys : sequence of str
+            Of the store.
+
+        Returns
+        -------
+        dict
+            Key -> (record, ids of the images with planes in it); unknown files are
+            left out.
+        """
+        with self._transaction() as connection:
+            known = file_rows.find_files(connection, keys)
+            ids = [record.id for record in known.values() if record.id is not None]
+            images = file_rows.find_images_in(connection, ids)
+        return {key: (record, images[record.id]) for key, record in known.items() if record.id is not None}
+
+    def refresh_file(self, key: str, *, size: int, mtime_ns: int, sha256: str) -> None:
+        """Take note of a file's new size, time and checksum.
+
+        Raises
+        ------
+        NotFoundError
+            If no such file is registered.
+        """
+        with self._transaction(writes=True) as connection:
+            file_rows.refresh_file(connection, key, size=size, mtime_ns=mtime_ns, sha256=sha256)

@@ -1,0 +1,39 @@
+"""Footprints as geography, which PostGIS treats as polygons on the sphere."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, FromClause, Text, bindparam, cast, func, select
+
+from snapdb.registry.ewkb import Vertices, read_polygon, write_point, write_polygon
+from snapdb.registry.tables import Polygon, file, image
+
+
+class PostgisSpatial:
+    """Containment by ``ST_Covers`` and its GiST index; edges and vertices count as inside."""
+
+    def images(self) -> FromClause:
+        """Give the images, joined to their files."""
+        return image.join(file, file.c.id == image.c.file_id)
+
+    def covers(self) -> Sequence[ColumnElement[bool]]:
+        """Give the condition that a footprint contains the parameter ``point``."""
+        return [func.ST_Covers(image.c.footprint, bindparam("point", type_=Polygon))]
+
+    def bind_position(self, ra: float, dec: float) -> dict[str, Any]:
+        """Give the point as hexadecimal EWKB."""
+        return {"point": write_point(ra, dec).hex()}
+
+    def write_footprint(self, vertices: Vertices) -> str:
+        """Give the polygon as hexadecimal EWKB."""
+        return write_polygon(vertices).hex()
+
+    def read_footprint(self, connection: Connection, image_id: UUID) -> Vertices | None:
+        """Read a footprint back."""
+        statement = select(cast(image.c.footprint, Text)).where(image.c.id == image_id)
+        found = connection.execute(statement).scalar()
+        return None if found is None else read_polygon(bytes.fromhex(found))
+
+    def index_footprints(self, connection: Connection, footprints: Mapping[UUID, Vertices]) -> None:
+        """Do nothing: the server keeps its index."""

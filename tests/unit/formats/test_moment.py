@@ -1,0 +1,188 @@
+"""Times and zero points by rule, with astropy.time and the cited formulas as oracles."""
+
+import math
+from typing import Any
+
+import pytest
+from astropy.io import fits
+from astropy.time import Time
+
+from snapdb.formats.cards import Cards
+from snapdb.formats.lookup import Lookup, find_text
+from snapdb.formats.maps import get_map, load_maps
+from snapdb.formats.moment import find_exptime, find_mjd
+from snapdb.formats.photometric import Known, find_zeropoint
+
+GENERIC = get_map("generic", load_maps()).rules
+
+
+def lookup_of(path: str = "a/b.fits", **cards: object) -> Lookup:
+    header = fits.Header()
+    for key, value in cards.items():
+        header[key.replace("_OBS", "-OBS") if key != "DATE_OBS" else key] = value
+    text = header.tostring(endcard=False, padding=False)
+    return Lookup(map_file="x.toml", image=Cards(text.encode()), primary=Cards(b""), hdu=0, path=path)
+
+
+@pytest.mark.parametrize(
+    ("cards", "iso", "scale"),
+    [
+        ({"MJD-OBS": 57828.26285591}, 57828.26285591, "utc"),
+        ({"DATE-OBS": "2009-11-04T04:39:58.9047"}, "2009-11-04T04:39:58.9047", "utc"),
+        ({"DATE-OBS": "2012-01-05T21:35:11.852Z", "TIMESYS": "TDB"}, "2012-01-05T21:35:11.852", "utc"),
+        ({"DATE-OBS": "2000-03-26T00:20:55", "TIMESYS": "TT"}, "2000-03-26T00:20:55", "tt"),
+        ({"MJD-OBS": 51629.02779, "TIMESYS": "TT(TAI)"}, 51629.02779, "tt"),
+        ({"MJD-OBS": 57466.3272, "TIMESYS": "UTC approximate"}, 57466.3272, "utc"),
+        ({"DATE-OBS": "2010-12-05", "UT": "05:52:52.591"}, "2010-12-05T05:52:52.591", "utc"),
+        ({"DATE-OBS": "2013-04-09", "UTIME": "9:19:16.50"}, "2013-04-09T09:19:16.50", "utc"),
+        ({"DATE-OBS": "22/04/84", "UT": "10:10:00.00"}, "1984-04-22T10:10:00", "utc"),
+        ({"DATE-OBS": "1997-07-26", "EXPSTART": 50655.5696}, 50655.5696, "utc"),
+        ({"MJD-OBS": 51084.0, "DATE-OBS": "1998-09-28", "TIME-OBS": "06:45:14"}, "1998-09-28T06:45:14", "utc"),
+        ({"MJD-OBS": 0.0, "DATE-OBS": "2001-02-03T04:05:06"}, "2001-02-03T04:05:06", "utc"),
+    ],
+)
+def test_the_start_is_found_in_utc(cards: dict[str, Any], iso: str | float, scale: str) -> None:
+    header = fits.Header(cards.items())
+    text = header.tostring(endcard=False, padding=False)
+    lookup = Lookup(map_file="x.toml", image=Cards(text.encode()), primary=Cards(b""), hdu=0, path="a")
+    mjd = find_mjd(lookup, GENERIC["mjd"], None)
+    when = Time(iso, scale=scale, format="mjd" if isinstance(iso, float) else "isot")
+    assert mjd == pytest.approx(when.utc.mjd, abs=2e-9)
+    assert lookup.findings[-1].field == "mjd"
+
+
+@pytest.mark.parametrize("value", ["26/07/102", "2010-02-30T00:00:00", "", "yesterday"])
+def test_impossible_dates_stay_open_with_a_warning(value: str) -> None:
+    lookup = lookup_of(DATE_OBS=value)
+    lookup = Lookup(
+        map_file="x.toml",
+        image=Cards(str(fits.Card("DATE-OBS", value)).encode()),
+        primary=Cards(b""),
+        hdu=0,
+        path="a",
+    )
+    assert find_mjd(lookup, GENERIC["mjd"], None) is None
+    assert "no time in the header" in lookup.warnings
+
+
+def test_an_impossible_time_of_day_stays_open() -> None:
+    text = str(fits.Card("DATE-OBS", "1990-01-02")) + str(fits.Card("UT", "09:60:00"))
+    lookup = Lookup(map_file="x.toml", image=Cards(text.encode()), primary=Cards(b""), hdu=0, path="a")
+    assert find_mjd(lookup, GENERIC["mjd"], None) is None
+    assert any("no date that exists" in w for w in lookup.warnings)
+
+
+def test_a_date_alone_is_taken_at_0h_with_a_warning() -> None:
+    text = str(fits.Card("DATE-OBS", "2022-04-27"))
+    lookup = Lookup(map_file="x.toml", image=Cards(text.encode()), primary=Cards(b""), hdu=0, path="a")
+    assert find_mjd(lookup, GENERIC["mjd"], None) == Time("2022-04-27").mjd
+    assert any("no time of day" in w for w in lookup.warnings)
+
+
+def test_seconds_of_tai_and_of_1970_and_middles() -> None:
+    lookup = lookup_of(TAI=4445991495.33)
+    mjd = find_mjd(lookup, [{"card": "TAI", "as": "tai_seconds"}], None)
+    assert mjd == pytest.approx(Time(4445991495.33 / 86400, format="mjd", scale="tai").utc.mjd, abs=1e-9)
+    lookup = lookup_of(EXPSTART=1138871224.995)
+    unix = find_mjd(lookup, [{"card": "EXPSTART", "as": "unix"}], None)
+    assert unix == pytest.approx(Time(1138871224.995, format="unix").mjd, abs=1e-9)
+    lookup = lookup_of(MJD=55358.07681069)
+    middle = find_mjd(lookup, [{"card": "MJD", "at": "middle"}], 7.7)
+    assert middle == pytest.approx(55358.07681069 - 7.7 / 2 / 86400, abs=1e-9)
+    lookup = lookup_of(UT_DATE="000127", UT="04:23:47.53")
+    rule = {"card": "UT_DATE", "as": "compact_date", "time": ["UT"]}
+    assert find_mjd(lookup, [rule], None) == pytest.approx(Time("2000-01-27T04:23:47.53").mjd, abs=1e-9)
+
+
+def test_exposure_times_have_units_and_zero_is_none() -> None:
+    assert find_exptime(lookup_of(EXPOSURE=0.5), [{"card": "EXPOSURE", "unit": "d"}]) == 43200.0
+    lookup = lookup_of(EXPTIME=0.0)
+    assert find_exptime(lookup, GENERIC["exptime"]) is None
+    assert lookup.warnings == ["EXPTIME of HDU 0 = 0 is no exposure time"]
+
+
+def zeropoint(rules: list[dict[str, Any]], known: dict[str, Any] | None = None, **cards: object) -> Any:
+    base: dict[str, Any] = {"band": "r", "exptime": 100.0, "is_rate": False, "pixel_scale": 1.0}
+    lookup = lookup_of(**cards)
+    return find_zeropoint(lookup, rules, Known(**{**base, **(known or {})})), lookup
+
+
+def test_zero_points_by_keyword_and_exposure_time() -> None:
+    found, _ = zeropoint([{"card": "MAGZERO", "system": "AB", "exptime": 1}], MAGZERO=21.0)
+    assert found.zeropoint == pytest.approx(26.0)
+    found, lookup = zeropoint([{"card": "MAGZERO", "system": "AB", "exptime": 1}], {"exptime": None}, MAGZERO=21.0)
+    assert found.zeropoint is None
+    assert lookup.warnings
+
+
+def test_vega_becomes_ab_only_where_the_map_knows_the_offset() -> None:
+    rules = [{"card": "MAGZP", "system": "Vega", "ab_offset": {"W1": 2.699}}]
+    found, _ = zeropoint(rules, {"band": "W1"}, MAGZP=22.5)
+    assert (found.zeropoint, found.properties) == (25.199, {"zeropoint_vega": 22.5})
+    found, lookup = zeropoint(rules, {"band": "W9"}, MAGZP=22.5)
+    assert (found.zeropoint, found.properties) == (None, {"zeropoint_vega": 22.5})
+    assert any("Vega" in w for w in lookup.warnings)
+
+
+def test_a_keyword_counts_where_the_header_says_ab_and_not_else() -> None:
+    found, _ = zeropoint(GENERIC["zeropoint"], MAGZERO=(27.5, "[mag] AB magnitude of one count"))
+    assert found.zeropoint == 27.5
+    found, _ = zeropoint(GENERIC["zeropoint"], MAGZERO=27.5, MAGSYS="AB")
+    assert found.zeropoint == 27.5
+    found, lookup = zeropoint(GENERIC["zeropoint"], MAGZERO=27.5)
+    assert found.zeropoint is None
+    assert found.properties == {"zeropoint_of_unknown_system": 27.5}
+    assert any("AB or Vega" in w for w in lookup.warnings)
+
+
+def test_photflam_follows_the_handbook() -> None:
+    """ACS Data Handbook, section 5.1.1; the zero point of ACS/WFC F606W is 26.49 in AB."""
+    flam, pivot = 7.9064521e-20, 5917.6797
+    closed = -2.5 * math.log10(flam) - 21.10 - 5 * math.log10(pivot) + 18.6921
+    cards = {"PHOTFLAM": flam, "PHOTPLAM": pivot}
+    rate, _ = zeropoint(GENERIC["zeropoint"], {"is_rate": True}, BUNIT="ELECTRONS/S", **cards)
+    assert rate.zeropoint == pytest.approx(closed, abs=2e-4)
+    assert rate.zeropoint == pytest.approx(26.49, abs=0.01)
+    total, _ = zeropoint(GENERIC["zeropoint"], BUNIT="ELECTRONS", **cards)
+    assert total.zeropoint == pytest.approx(closed + 5.0, abs=2e-4)
+
+
+@pytest.mark.parametrize(("unit", "jansky"), [("nanomaggy", 3.631e-6), ("uJy", 1e-6), ("nJy", 1e-9), ("mJy", 1e-3)])
+def test_units_of_flux_have_their_zero_point(unit: str, jansky: float) -> None:
+    found, _ = zeropoint(GENERIC["zeropoint"], BUNIT=unit)
+    assert found.zeropoint == pytest.approx(-2.5 * math.log10(jansky / 3631.0), abs=1.1e-4)
+
+
+def test_surface_brightness_has_one_with_the_pixels_area() -> None:
+    found, _ = zeropoint(GENERIC["zeropoint"], {"pixel_scale": 1.2}, BUNIT="MJy/sr")
+    area = (1.2 / 206264.80625) ** 2
+    assert found.zeropoint == pytest.approx(-2.5 * math.log10(1e6 * area / 3631.0), abs=1.1e-4)
+    assert zeropoint(GENERIC["zeropoint"], BUNIT="JY/BEAM")[0].zeropoint is None
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "band"),
+    [
+        ("decam", "r DECam SDSS c0002 6415.0 1480.0", "r"),
+        ("decam", "VR DECam c0007 6300.0 2600.0", "VR"),
+        ("mosaic3", "zd DECam k1038", "z"),
+        ("90prime", "bokr", "r"),
+        ("90prime", "g", "g"),
+        ("cfht", "r.MP9601", "r"),
+        ("generic", "g_band", "g"),
+        ("generic", "z SDSS c6020", "z"),
+        ("generic", "none given", None),
+        ("generic", "_unknown_", None),
+        ("generic", "RGGB", "RGGB"),
+        ("afw", "HSC-I2", "I"),
+        ("hst", "WFPC2,1,A2D7,F606W,,CAL", "F606W"),
+        ("hst", "f105w", "F105W"),
+        ("2mass", "k", "Ks"),
+        ("wise", 3, "W3"),
+        ("galex", 2, "FUV"),
+        ("spitzer", 4, "IRAC4"),
+    ],
+)
+def test_bands_are_brought_to_their_short_names(name: str, raw: object, band: str | None) -> None:
+    rule = get_map(name, load_maps()).rules["band"]
+    assert find_text(lookup_of(**{rule["cards"][0].replace("-", "_"): raw}), "band", rule) == band
