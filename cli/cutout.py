@@ -65,7 +65,7 @@ def _find(archive: "Archive", image_id: UUID | None, criteria: dict[str, Any]) -
             msg = f"--image names the image; leave out {options}"
             raise click.UsageError(msg)
         return [archive.get_image(image_id)]
-    images = archive.find_images(**criteria)
+    images = archive.find_images(**{"order_by": "mjd", **criteria})
     if not images:
         msg = (
             "no image matches; `snapdb find` with the same criteria says what is there, and --image ID "

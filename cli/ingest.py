@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _LISTED = 40
 """How many refused files are named on the terminal; the report names all."""
+_WARNINGS = 8
+"""How many warnings are repeated on the terminal; the report has all."""
 
 
 @click.command("ingest")
@@ -112,19 +114,24 @@ def list_refused(outcomes: "Sequence[Outcome]") -> int:
     """
     refused = [one for one in outcomes if one.outcome == "refused"]
     for one in refused[:_LISTED]:
-        say(f"refused {one.path}: {one.reason}")
+        say(f"refused {one.path}: {one.code}: {(one.reason or '').removeprefix(f'{one.code}: ')}")
     if len(refused) > _LISTED:
         say(f"... and {len(refused) - _LISTED} more; --report FILE keeps them all")
     return len(refused)
 
 
 def _say_warnings(outcomes: "Sequence[Outcome]") -> None:
-    """Say that there were warnings, and the first few."""
-    warned = [(one.path, text) for one in outcomes for text in one.warnings]
-    for path, text in warned[:5]:
-        say(f"warning {path}: {text}")
-    if len(warned) > 5:
-        say(f"... and {len(warned) - 5} more warnings; --report FILE keeps them all")
+    """Say which warnings there were: each text once, the most frequent first."""
+    files: dict[str, list[str]] = {}
+    for one in outcomes:
+        for text in one.warnings:
+            files.setdefault(text, []).append(one.path)
+    texts = sorted(files, key=lambda text: -len(files[text]))
+    for text in texts[:_WARNINGS]:
+        count = len(files[text])
+        say(f"warning: {text} ({files[text][0]}{f' and {count - 1} more' if count > 1 else ''})")
+    if len(texts) > _WARNINGS:
+        say(f"... and {len(texts) - _WARNINGS} more warnings; --report FILE keeps them all")
 
 
 @contextmanager
@@ -156,12 +163,11 @@ def _explain(archive: "Archive", files: Sequence[Path], instrument: str | None) 
             failed += 1
             continue
         for number, image in enumerate(described, start=1):
-            click.echo(f"{path}: image {number} of {len(described)}")
+            facts = image.facts
+            size = f"{facts.width} x {facts.height} pixels at {facts.ra:.5f} {facts.dec:.5f}"
+            click.echo(f"{path}: image {number} of {len(described)}, {facts.kind}, {size}")
             for finding in image.findings:
                 click.echo(f"  {finding.field:<15} {finding.value!s:<28} {finding.source}")
-            for plane in image.planes:
-                layout = plane.layout
-                click.echo(f"  plane {layout.name:<9} HDU {layout.hdu} of {plane.path}, {layout.dtype}")
             for warning in image.warnings:
                 click.echo(f"  warning: {warning}")
     return failed

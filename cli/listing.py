@@ -99,19 +99,22 @@ def write_listing(rows: Iterable[Row], form: str, output: Path | None) -> int:
     else:
         pieces = (piece.encode() for piece in _LINES[form](counted))
     if output is None:
-        stream = sys.stdout.buffer
-        for piece in pieces:
-            stream.write(piece)
-        stream.flush()
+        sys.stdout.buffer.writelines(pieces)
+        sys.stdout.buffer.flush()
     else:
-        temporary = output.with_name(f".{output.name}.part")
-        try:
-            with temporary.open("wb") as file:
-                file.writelines(pieces)
-            temporary.replace(output)
-        finally:
-            temporary.unlink(missing_ok=True)
+        _write_whole(output, pieces)
     return counted.count
+
+
+def _write_whole(output: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file under another name first, so that a failure leaves what was there."""
+    temporary = output.with_name(f".{output.name}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.writelines(pieces)
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class _Counted:

@@ -80,12 +80,18 @@ def cut(image: "Image", placement: Placement, fill_value: float) -> Cut:
     for name in names:
         part = parts[name]
         if name == "flags" and not whole:
-            bit, dtype = no_data_bit(flag_bits, part.dtype)
+            bit, dtype = no_data_bit({**_unnamed_bits(part), **flag_bits}, part.dtype)
             flag_bits.setdefault(NO_DATA, bit)
             planes[name] = fill_plane(part.astype(dtype, copy=False), placement, bit, name=name)
         else:
             planes[name] = fill_plane(part, placement, fill_value, name=name)
     return Cut(planes=planes, placement=placement, flag_bits=flag_bits)
+
+
+def _unnamed_bits(flags: PixelArray) -> dict[str, int]:
+    """Name the bits that flags use, so that none of them is taken for another meaning."""
+    used = int(np.bitwise_or.reduce(flags, axis=None))
+    return {f"bit {i}": 1 << i for i in range(used.bit_length()) if used >> i & 1} if used > 0 else {}
 
 
 def as_fill_value(value: Any) -> float:

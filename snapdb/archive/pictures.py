@@ -85,8 +85,8 @@ def _label(image: "Image") -> str:
 
 
 def _stamps(images: "Sequence[Image]") -> list[PixelArray]:
-    """Scale the data of images to bytes, each band on one scale."""
-    arrays = [image.data for image in images]
+    """Scale the data of images to bytes, above each one's own sky and each band on one scale."""
+    arrays = [image.data - _middle(image.data) for image in images]
     limits: dict[str | None, tuple[float, float]] = {}
     for band in {image.band for image in images}:
         same = [a.ravel() for a, image in zip(arrays, images, strict=True) if image.band == band]
@@ -95,6 +95,12 @@ def _stamps(images: "Sequence[Image]") -> list[PixelArray]:
         to_bytes(array, low=limits[image.band][0], high=limits[image.band][1])
         for array, image in zip(arrays, images, strict=True)
     ]
+
+
+def _middle(data: PixelArray) -> float:
+    """Give the median of the finite pixels, 0 without any."""
+    finite = data[np.isfinite(data)]
+    return float(np.median(finite)) if finite.size else 0.0
 
 
 def _draw(

@@ -1,1 +1,19 @@
-"""To be written."""
+"""Seam 1, bytes to planes and back: what images a file holds, where their pixels lie, and reading them.
+
+===============  ==================================================================
+module           holds
+===============  ==================================================================
+``describe``     :func:`describe`: every image of a file, its facts and where they are from
+``grouping``     which files belong together, by name
+``read``         :class:`PlaneReader`: a box of a plane from its layout
+``write``        planes as a FITS file
+``header``       headers as astropy's: read, cropped, made
+``wcs``          world coordinates, with the tables that other HDUs hold
+``scan``         the byte index: a bounded walk over headers
+``unwrap``       gzip and bzip2, bounded
+``maps``         header maps, the TOML files of ``instruments/``
+``lookup``       cards looked up by a map's rules; with ``facts``, ``moment``, ``photometric``
+===============  ==================================================================
+
+Of the whole library only this package opens FITS files.
+"""

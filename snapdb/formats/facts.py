@@ -1,5 +1,6 @@
 """What a header says of an image, by the rules of a header map."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -56,14 +57,11 @@ def make_facts(
     exptime = find_exptime(lookup, rules.get("exptime", ()))
     units = _find_units(lookup, rules.get("data_units", {}))
     known = Known(band=band, exptime=exptime, is_rate=units == "rate", pixel_scale=geometry["pixel_scale"])
-    photometry = find_zeropoint(lookup, list(rules.get("zeropoint", ())), known)
+    photometry = find_zeropoint(lookup, rules.get("zeropoint", ()), known)
     bits, bad, codes = _find_flags(lookup, rules.get("flags", {}), planes)
-    properties = _find_properties(lookup, rules.get("properties", {}))
-    properties.update(photometry.properties)
-    if codes:
-        properties["flag_codes"] = codes
-    if needs_file:
-        properties["wcs_needs_file"] = True
+    properties = {**_find_properties(lookup, rules.get("properties", {})), **photometry.properties}
+    properties.update({"flag_codes": codes} if codes else {})
+    properties.update({"wcs_needs_file": True} if needs_file else {})
     _warn_of_gaps(lookup, band=band, exptime=exptime, zeropoint=photometry.zeropoint)
     return ImageFacts(
         **geometry,
@@ -181,4 +179,6 @@ def _find_properties(lookup: Lookup, rule: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_strange(value: object) -> bool:
     """Say whether JSON or a database would stumble over a value."""
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    return isinstance(value, int) and abs(value) > 2**53

@@ -75,7 +75,7 @@ def to_header(text: str) -> "Header":
     """Turn cards with newlines between them into a header, leaving out what astropy cannot read."""
     from astropy.io.fits import Header, VerifyError
 
-    header = Header.fromstring(text, sep="\n")
+    header = Header.fromstring("\n".join(_joined(text.split("\n"))), sep="\n")
     bad = []
     for number in range(len(header.cards)):
         try:
@@ -85,6 +85,18 @@ def to_header(text: str) -> "Header":
         except (VerifyError, ValueError, TypeError):
             bad.append(number)
     return _without(header, bad) if bad else header
+
+
+def _joined(lines: list[str]) -> list[str]:
+    """Leave out CONTINUE cards that continue no string: astropy would lose the card before them too."""
+    kept: list[str] = []
+    for line in lines:
+        if line.startswith("CONTINUE"):
+            follows = bool(kept) and "&'" in kept[-1]
+            if not follows or not line[8:].lstrip().startswith("'"):
+                continue
+        kept.append(line)
+    return kept
 
 
 def crop_header(header: "Header", wcs_header: "Header | None", box: Box) -> "Header":
@@ -152,10 +164,9 @@ def make_header(wcs_header: "Header | None", facts: Mapping[str, Any]) -> "Heade
     if facts.get("mjd") is not None:
         from astropy.time import Time
 
-        header["DATE-OBS"] = (
-            Time(float(facts["mjd"]), format="mjd", scale="utc").isot,
-            "Start of the exposure",
-        )
+        start = Time(float(facts["mjd"]), format="mjd", scale="utc", precision=6)
+        header["MJD-OBS"] = (float(facts["mjd"]), "[d] Start of the exposure, MJD, UTC")
+        header["DATE-OBS"] = (start.isot, "Start of the exposure")
         header["TIMESYS"] = "UTC"
     return header
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,14 +40,14 @@ class Known:
     """Arcseconds."""
 
 
-def find_zeropoint(lookup: Lookup, rules: list[Mapping[str, Any]], known: Known) -> Photometry:
+def find_zeropoint(lookup: Lookup, rules: Sequence[Mapping[str, Any]], known: Known) -> Photometry:
     """Find the zero point by the first rule that gives one.
 
     Parameters
     ----------
     lookup : Lookup
         The headers; takes up findings and warnings.
-    rules : list of mapping
+    rules : sequence of mapping
         Of the map, in order.
     known : Known
         Band, exposure time, unit and scale.

@@ -151,7 +151,7 @@ class PlaneReader:
         if layout.container is Container.PLAIN:
             raw = self._pread(begin, length)
         else:
-            raw = self._get_unwrapped()[begin : begin + length]
+            raw = self.unwrap()[begin : begin + length]
         if len(raw) < length:
             missing = length - len(raw)
             msg = f"{self._path}: plane {layout.name!r} ends {missing} bytes beyond the end of the file"
@@ -174,7 +174,16 @@ class PlaneReader:
             length -= len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _get_unwrapped(self) -> bytes:
+    def unwrap(self) -> bytes:
+        """Give the unwrapped bytes of a gzip or bzip2 file, kept from the first call on.
+
+        Raises
+        ------
+        CorruptFileError
+            The stream is damaged, cut short or too large.
+        StorageError
+            The reader is closed.
+        """
         with self._lock:
             if self._unwrapped is None:
                 self._descriptor()
@@ -185,7 +194,7 @@ class PlaneReader:
     def _read_tiles(self, layout: PlaneLayout, box: Box) -> PixelArray:
         from snapdb.formats.tiles import TiledPlane
 
-        source = self._get_unwrapped() if layout.container is not Container.PLAIN else self._path
+        source = self.unwrap() if layout.container is not Container.PLAIN else self._path
         with self._lock:
             self._descriptor()
             plane = self._tiles.get(layout.hdu)
@@ -202,7 +211,7 @@ def open_planes(path: str | Path, layouts: Iterable[PlaneLayout] = ()) -> PlaneR
     path : str or Path
         The file.
     layouts : iterable of PlaneLayout
-        Planes that will be read, if known; a wrapped file is unwrapped at once then.
+        Planes that will be read, if known; a wrapped file is unwrapped now then, not at the first read.
 
     Returns
     -------
@@ -213,9 +222,13 @@ def open_planes(path: str | Path, layouts: Iterable[PlaneLayout] = ()) -> PlaneR
     ------
     ObjectMissingError, StorageError
         It cannot be opened.
+    CorruptFileError
+        A wrapped file is damaged, cut short or too large.
     """
-    del layouts  # every plane is read when asked for; the argument lets a caller name them
-    return PlaneReader(path)
+    reader = PlaneReader(path)
+    if any(layout.container is not Container.PLAIN for layout in layouts):
+        reader.unwrap()
+    return reader
 
 
 def read_box(path: str | Path | PlaneReader, layout: PlaneLayout, box: Box) -> PixelArray:

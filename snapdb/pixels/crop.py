@@ -86,7 +86,7 @@ def choose_dtype(dtype: DType, fill_value: float, *, name: str) -> DType:
         if fill_value in (0, 1):
             return dtype
         dtype = np.dtype(np.float32)
-    if np.isfinite(fill_value) and abs(fill_value) > np.finfo(dtype).max:
+    if np.isfinite(fill_value) and abs(fill_value) > float(np.finfo(dtype).max):
         msg = f"fill_value={fill_value!r} is too great for plane {name!r} of type {dtype}"
         raise UsageError(msg, fill_value=fill_value, plane=name)
     return dtype

@@ -1,8 +1,10 @@
 """Connections: from a URL to an engine that behaves the same on both databases."""
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
@@ -65,7 +67,8 @@ def make_engine(
     url : sqlalchemy.URL
         As :func:`read_url` gives it.
     read_only : bool
-        Whether the database shall refuse every change.
+        Whether the database shall refuse every change. A SQLite file that cannot
+        be written is opened so in any case.
     pooled : bool
         Whether connections are kept for the next call.
     autocommit : bool
@@ -130,11 +133,16 @@ def check_sqlite_file(url: URL, *, create: bool) -> None:
 
 
 def _sqlite_url(url: URL, *, read_only: bool) -> URL:
-    """Ask SQLite not to write, where it shall not."""
-    if not read_only:
-        return url
+    """Ask SQLite not to write where it shall not, or cannot."""
     path = Path(url.database or "").absolute()
-    return url.set(database=f"file:{path.as_posix()}").update_query_dict({"mode": "ro", "uri": "true"})
+    folder_is_open = os.access(path.parent, os.W_OK)
+    if not read_only and folder_is_open and (os.access(path, os.W_OK) or not path.exists()):
+        return url
+    options = {"mode": "ro", "uri": "true"}
+    if not folder_is_open and not path.with_name(path.name + "-wal").exists():
+        # Even a reader needs a place for the write-ahead log, unless nobody writes.
+        options["immutable"] = "1"
+    return url.set(database=f"file:{quote(path.as_posix())}").update_query_dict(options)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

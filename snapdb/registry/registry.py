@@ -37,14 +37,16 @@ class Registry:
     ----------
     engine, reading : sqlalchemy.Engine
         For transactions, and for single statements that only read.
+    shown : str
+        Its URL, without password.
     """
 
-    def __init__(self, engine: Engine, reading: Engine) -> None:
+    def __init__(self, engine: Engine, reading: Engine, shown: str) -> None:
         self._engine = engine
         self._reading = reading
         self._closed = False
         self._spatial = choose_spatial(engine.dialect.name)
-        self._url = show_url(engine.url)
+        self._url = shown
 
     @classmethod
     def open(cls, url: str, *, create: bool = False, read_only: bool = False) -> Self:
@@ -58,7 +60,8 @@ class Registry:
             Whether to make the tables where they are missing, or bring them up to
             this version; doing it twice changes nothing.
         read_only : bool
-            Whether every change shall be refused.
+            Whether every change shall be refused. A SQLite file, or folder, without
+            the right to write is opened so in any case.
 
         Returns
         -------
@@ -95,7 +98,7 @@ class Registry:
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine, make_engine(parsed, read_only=read_only, autocommit=True))
+        return cls(engine, make_engine(parsed, read_only=read_only, autocommit=True), shown)
 
     @property
     def url(self) -> str:

@@ -7,6 +7,7 @@ header and says what it did where a reader should know.
 import math
 import re
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any
 
 from snapdb.errors import ProjectionError
@@ -16,12 +17,15 @@ _KEYWORDS = re.compile(
     r"|PV\d_\d+|PS\d_\d+|PROJP\d|LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|EPOCH|MJD-OBS|DATE-OBS"
     r"|(A|B|AP|BP)_ORDER|(A|B|AP|BP)_\d+_\d+|(CPDIS|CPERR|D2IMDIS|D2IMERR|CQDIS|CQERR)\d"
     r"|(DP|DQ|D2IM)\d(\..*)?|AXISCORR|D2IMEXT"
+    r"|WAT[12]_\d{3}|AMD[XY]\d{1,2}|PLT(RA[HMS]|DEC(SN|[DMS])|SCALE)|CNPIX[12]|[XY]PIXELSZ|PPO\d"
 )
+_PLATE = r"AMD[XY]\d{1,2}|PLT(RA[HMS]|DEC(SN|[DMS])|SCALE)|CNPIX[12]|[XY]PIXELSZ|PPO\d"
 _NUMBERS = re.compile(
     r"(CRVAL|CRPIX|CDELT|CROTA)\d|(CD|PC)\d_\d|PV\d_\d+|LONPOLE|LATPOLE|(A|B|AP|BP)_\d+_\d+"
 )
 _TABLES = re.compile(r"(CPDIS|D2IMDIS|CQDIS)\d|AXISCORR")
 _FRAMES = frozenset({"ICRS", "FK5", "FK4", "FK4-NO-E"})
+_FRAME_NAMES = {"FK4-NOE": "FK4-NO-E", "FK4-NO_E": "FK4-NO-E", "J2000": "FK5", "B1950": "FK4"}
 _CELESTIAL = re.compile(r"(RA--|DEC-|[GEHS]LON|[GEHS]LAT|[A-Z]LON|[A-Z]LAT)-[A-Z]{3}")
 _UNITS = {"degree": "deg", "degrees": "deg", "degs": "deg", "radian": "rad", "radians": "rad", "": "deg"}
 
@@ -78,7 +82,7 @@ def select_cards(header: Any) -> Any:
     except (VerifyError, ValueError, TypeError, AssertionError) as err:
         msg = f"a card of the WCS cannot be read: {err}"
         raise ProjectionError(msg) from err
-    return Header(chosen, copy=True)
+    return Header([copy(card) for card in chosen])
 
 
 def needs_tables(header: Any) -> bool:
@@ -90,7 +94,7 @@ def needs_tables(header: Any) -> bool:
 
 
 def _check_axes(header: Any) -> Iterator[str]:
-    """The first two axes must be the sky; the others are dropped."""
+    """Require the sky on the first two axes, and drop the others."""
     for axis in (1, 2):
         ctype = str(header.get(f"CTYPE{axis}", "")).strip().upper()
         if not _CELESTIAL.match(ctype):
@@ -109,7 +113,7 @@ def _check_axes(header: Any) -> Iterator[str]:
 
 
 def _check_numbers(header: Any) -> Iterator[str]:
-    """Numbers written as text are read; wcslib would take them for absent."""
+    """Read numbers that are written as text; wcslib would take them for absent."""
     for name in list(dict.fromkeys(header)):
         if _NUMBERS.fullmatch(name) and not _is_number(header[name]):
             number = _to_number(header[name])
@@ -121,7 +125,7 @@ def _check_numbers(header: Any) -> Iterator[str]:
 
 
 def _mend_units(header: Any) -> Iterator[str]:
-    """Units by other names."""
+    """Give units their standard names."""
     for axis in (1, 2):
         unit = header.get(f"CUNIT{axis}")
         if unit is not None:
@@ -133,7 +137,7 @@ def _mend_units(header: Any) -> Iterator[str]:
 
 
 def _mend_matrix(header: Any) -> Iterator[str]:
-    """One linear transform: CD before PC, PC before CROTA; CDELT belongs to the last two."""
+    """Keep one linear transform: CD before PC, PC before CROTA; CDELT belongs to the last two."""
     names = list(header)
     unwanted: list[str] = []
     if any(n.startswith(("CD1_", "CD2_")) for n in names):
@@ -148,12 +152,10 @@ def _mend_matrix(header: Any) -> Iterator[str]:
 
 
 def _mend_frame(header: Any) -> Iterator[str]:
-    """RADESYS, EQUINOX and EPOCH as the standard has them."""
+    """Write RADESYS, EQUINOX and EPOCH as the standard has them."""
     old = header.get("RADECSYS")
     radesys = str(header.get("RADESYS") or old or "").strip().upper()
-    radesys = {"FK4-NOE": "FK4-NO-E", "FK4-NO_E": "FK4-NO-E", "J2000": "FK5", "B1950": "FK4"}.get(
-        radesys, radesys
-    )
+    radesys = _FRAME_NAMES.get(radesys, radesys)
     if radesys and radesys not in _FRAMES:
         yield f"RADESYS = {radesys!r} is no frame that is known; put aside"
         radesys = ""
@@ -173,18 +175,18 @@ def _mend_frame(header: Any) -> Iterator[str]:
 
 
 def _mend_sip(header: Any) -> Iterator[str]:
-    """SIP: its suffix and its coefficients stand or fall together, and so do A and B."""
+    """Let the SIP suffix and its coefficients stand or fall together, and A and B too."""
     suffixed = any(str(header[f"CTYPE{axis}"]).endswith("-SIP") for axis in (1, 2))
     terms = [n for n in header if re.fullmatch(r"[AB]_\d+_\d+", n)]
     if not terms:
         _drop(header, r"(A|B|AP|BP)_(ORDER|\d+_\d+)")
         if suffixed:
-            _set_projection(header, suffix="")
+            _set_projection(header)
             yield "CTYPE says SIP, but the header holds no coefficients; none applied"
         return
-    if str(header["CTYPE1"])[5:8] != "TAN":
+    if str(header["CTYPE1"])[5:8] in ("TPV", "TNX", "ZPX"):
         _drop(header, r"(A|B|AP|BP)_(ORDER|\d+_\d+)")
-        _set_projection(header, suffix="")
+        _set_projection(header)
         yield f"SIP coefficients beside {header['CTYPE1']} are put aside"
         return
     for letter in "AB":
@@ -205,8 +207,8 @@ def _complete_order(header: Any, letter: str, terms: list[str]) -> Iterator[str]
 
 
 def _mend_scamp(header: Any) -> Iterator[str]:
-    """TAN with PV polynomials is TPV, unless SIP is declared: then PV are put aside."""
-    if str(header["CTYPE1"])[5:8] not in ("TAN",) or not _has_scamp(header):
+    """Call TAN with PV polynomials TPV, unless SIP is declared: then put PV aside."""
+    if str(header["CTYPE1"])[5:8] != "TAN" or not _has_scamp(header):
         return
     if str(header["CTYPE1"]).endswith("-SIP"):
         _drop(header, r"PV\d_\d+")
@@ -218,12 +220,24 @@ def _mend_scamp(header: Any) -> Iterator[str]:
     _set_projection(header, code="TPV")
 
 
-def _note_iraf(header: Any) -> Iterator[str]:
-    """IRAF's polynomials lie in WAT cards that astropy does not read."""
+def _mend_iraf(header: Any) -> Iterator[str]:
+    """Keep IRAF's polynomials (WAT) with its own projections alone, and these with them."""
     code = str(header["CTYPE1"])[5:8]
-    if code in ("TNX", "ZPX"):
+    if code not in ("TNX", "ZPX"):
+        _drop(header, r"WAT\d_\d{3}")
+    elif not {"WAT1_001", "WAT2_001"} <= set(header):
+        _drop(header, r"WAT\d_\d{3}")
         _set_projection(header, code="TAN" if code == "TNX" else "ZPN")
-        yield f"{code}: distortion not applied (its WAT polynomials are not read); positions may be arcseconds off"
+        yield f"{code} without its WAT polynomials: distortion not applied; positions may be arcseconds off"
+
+
+def _mend_plate(header: Any) -> Iterator[str]:
+    """Drop a Schmidt plate's own solution (AMDX, AMDY) where someone fitted polynomials later."""
+    if "AMDX1" not in header:
+        _drop(header, _PLATE)
+    elif str(header["CTYPE1"])[5:] != "TAN":
+        _drop(header, _PLATE)
+        yield f"the plate solution (AMDX, AMDY) beside {header['CTYPE1']} is put aside"
 
 
 _RULES: tuple[Callable[[Any], Iterator[str]], ...] = (
@@ -232,14 +246,15 @@ _RULES: tuple[Callable[[Any], Iterator[str]], ...] = (
     _mend_units,
     _mend_matrix,
     _mend_frame,
-    _note_iraf,
+    _mend_iraf,
     _mend_sip,
     _mend_scamp,
+    _mend_plate,
 )
 
 
 def _has_scamp(header: Any) -> bool:
-    """PV of the latitude axis, or of longitude beyond the five that place the native pole: no TAN has those."""
+    """Say whether PV are polynomials: a TAN has none in latitude, and in longitude the five of its pole."""
     lat = 2 if str(header["CTYPE2"]).startswith(("DEC", "GLAT", "ELAT", "SLAT")) else 1
     return any(n.startswith(f"PV{lat}_") or re.fullmatch(r"PV\d_([5-9]|\d\d)", n) for n in header)
 

@@ -41,9 +41,9 @@ def to_header(wcs: "BaseWCS", width: int, height: int) -> "Header":
     """
     from snapdb.sky.wcs import AstropyWCS
 
-    header = wcs.to_fits_header()
     x, y = (a.ravel() for a in np.meshgrid(*(np.linspace(-0.5, n - 0.5, 5) for n in (width, height))))
     try:
+        header = wcs.to_fits_header()
         again_x, again_y = AstropyWCS.from_header(header).world_to_pixel(*wcs.pixel_to_world(x, y))
         if np.hypot(again_x - x, again_y - y).max() < _CLOSE_PX:
             return header

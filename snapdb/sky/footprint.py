@@ -16,9 +16,9 @@ from snapdb.types import BoolArray, FloatArray
 EDGE_TOLERANCE = 4e-15
 """How far outside an edge (sine of the angle) a position still counts as on it.
 
-A position on an edge, rounded to degrees in doubles, lies up to 5e-16 radian off it (half a unit in the
-last place of 359 degrees, halved by wrapping at 180, times two coordinates); cosines, normals and the dot product add some
-2e-16 each. The tests find at most 1e-15; this is four times as much, and a billionth of an arcsecond.
+A position on an edge, rounded to degrees in doubles, lies some 5e-16 radian off it (half a unit in the
+last place of 359 degrees); cosines, normals and the dot product add 2e-16 each. The tests find at most
+1e-15; this is four times as much, and a billionth of an arcsecond.
 """
 
 _BOX_PADDING = 1e-13
@@ -38,15 +38,15 @@ class Footprint:
             msg = f"a footprint of {len(self.vertices)} vertices: expected at least 3"
             raise ShapeError(msg, vertices=self.vertices)
         plane = self._plane
-        size = float(np.max(np.ptp(plane, axis=0)))
-        if not abs(signed_area(plane)) > _LEAST_ASPECT * size**2:
-            msg = f"the polygon through {self.vertices[:4]} encloses no area"
-            raise ShapeError(msg, vertices=self.vertices)
         if crosses_itself(plane):
             msg = (
                 f"the edges of the polygon through {self.vertices[:4]} cross; "
                 "expected corners in ring order: 00, 10, 11, 01"
             )
+            raise ShapeError(msg, vertices=self.vertices)
+        size = float(np.max(np.ptp(plane, axis=0)))
+        if not abs(signed_area(plane)) > _LEAST_ASPECT * size**2:
+            msg = f"the polygon through {self.vertices[:4]} encloses no area"
             raise ShapeError(msg, vertices=self.vertices)
 
     @classmethod
@@ -147,7 +147,7 @@ class Footprint:
 
     @cached_property
     def area_deg2(self) -> float:
-        """Solid angle, square degrees, by triangles about the centre (Van Oosterom and Strackee 1983, eq. 8)."""
+        """Solid angle, square degrees, as triangles about the centre (Van Oosterom, Strackee 1983, eq. 8)."""
         a, b, c = self._center, self._ring, np.roll(self._ring, -1, axis=0)
         volume = np.cross(b - a, c - a) @ a
         below = 1.0 + b @ a + np.sum(b * c, axis=1) + c @ a
@@ -244,7 +244,8 @@ def _edge_extremes(ring: FloatArray) -> FloatArray:
     end_plane = np.cross(np.roll(ring, -1, axis=0), normals)
     found: list[FloatArray] = []
     for axis in np.eye(3):
-        across = axis - normals * (normals @ axis)[:, None]
+        # The axis' part in the edge's plane, as products: a difference would lose digits near a pole.
+        across = np.cross(normals, np.cross(axis, normals))
         length = np.linalg.norm(across, axis=1, keepdims=True)
         with np.errstate(invalid="ignore"):
             peak = across / length  # NaN, and so left out, where the axis is the edge's own pole

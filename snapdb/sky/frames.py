@@ -169,12 +169,8 @@ _TURNED = frozenset({"fk5", "galactic", "supergalactic", "ecliptic"})
 @lru_cache(maxsize=256)
 def _rotation(frame: Frame) -> FloatArray:
     """Matrix R with ``v_icrs = v_frame @ R``: a millisecond of astropy once, then a product."""
-    lon, lat = _transform(
-        np.array([0.0, 90.0, 0.0]),
-        np.array([0.0, 0.0, 90.0]),
-        make_astropy_frame(frame),
-        make_astropy_frame(ICRS),
-    )
+    axes = np.array([0.0, 90.0, 0.0]), np.array([0.0, 0.0, 90.0])
+    lon, lat = _transform(*axes, make_astropy_frame(frame), make_astropy_frame(ICRS))
     matrix = to_vectors(lon, lat)
     # The nearest true rotation: degrees carry rounding errors of 1e-16.
     u, _, vt = np.linalg.svd(matrix)

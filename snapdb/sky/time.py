@@ -66,7 +66,7 @@ def parse_mjd(value: Any, *, scale: str = "utc") -> float | None:
     if isinstance(value, Real):
         number = float(value)
         return _to_utc(_MJD_ZERO, number, scale) if math.isfinite(number) else None
-    if hasattr(value, "utc") and hasattr(value, "mjd"):
+    if hasattr(value, "scale") and hasattr(value, "mjd"):
         return _from_time(value)
     if isinstance(value, datetime) and value.tzinfo is not None:
         return _from_text(value.astimezone(UTC).isoformat(), "utc")

@@ -247,8 +247,14 @@ class AstropyWCS(BaseWCS):
         return any(t is not None for t in (inner.cpdis1, inner.cpdis2, inner.det2im1, inner.det2im2))
 
     def to_fits_header(self) -> "Header":
-        """Give the coordinates as FITS cards, SIP included; lookup tables have no cards."""
-        with warnings.catch_warnings():
+        """Give the coordinates as FITS cards, SIP included; lookup tables have no cards.
+
+        Raises
+        ------
+        ProjectionError
+            If astropy cannot write them, as for plate polynomials.
+        """
+        with warnings.catch_warnings(), _translated():
             warnings.simplefilter("ignore")
             return self._moved_wcs().to_header(relax=True)
 

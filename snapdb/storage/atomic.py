@@ -48,7 +48,7 @@ def write_atomically(path: Path, *, overwrite: bool = False) -> Iterator[BinaryI
             msg = f"{path} exists already; choose another name, or ask to overwrite it"
             raise ObjectExistsError(msg, path=str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = temporary.open("xb")
+        stream = temporary.open("wb")  # astropy knows no mode "xb"; the name is random
     try:
         with stream:
             yield stream

@@ -114,15 +114,14 @@ def make_survey(folder: str | Path, *, seed: int = 20_240, epochs: int = 8, star
     Three bands, two detectors an exposure, dithered and rolled from night to night,
     TAN-SIP distortion; one field across right ascension 0 with a supernova beside its
     host, and a second field seen twice in r, both detectors in one file. Data, noise
-    and flags in every file; a few files are gzipped or tile-compressed, and a few
-    beside them are broken. All numbers follow from the arguments.
+    and flags in every file; some are gzipped or tile-compressed, some beside them are broken.
 
     Parameters
     ----------
     folder
-        Made when it does not exist. Files are written below it, never elsewhere.
+        Made when it does not exist; nothing is written elsewhere.
     seed
-        Of every random number.
+        Of all random numbers: the same arguments give the same bytes.
     epochs
         Nights on the field of the supernova, 1 to 12.
     stars
@@ -131,7 +130,6 @@ def make_survey(folder: str | Path, *, seed: int = 20_240, epochs: int = 8, star
     Returns
     -------
     Survey
-        The files and their truth.
 
     Raises
     ------
@@ -142,11 +140,12 @@ def make_survey(folder: str | Path, *, seed: int = 20_240, epochs: int = 8, star
     spec = {"version": SURVEY_VERSION, "seed": seed, "epochs": epochs, "stars": stars}
     truth_path = survey.folder / _TRUTH_FILE
     known = _read_truth(truth_path, spec)
-    missing = [p for p in (*survey.files, *survey.bad_files) if _size(p) != known.get(p.name)]
+    paths = (*survey.files, *survey.bad_files)
+    missing = [path for path in paths if _size(path) != known.get(path.name)]
     if not missing:
         return survey
     _write_files(survey, missing)
-    sizes = {p.name: _size(p) for p in (*survey.files, *survey.bad_files)}
+    sizes = {path.name: _size(path) for path in paths}
     truth_path.write_text(json.dumps({"spec": spec, "sizes": sizes}, indent=1) + "\n", encoding="utf-8")
     return replace(survey, written=len(missing))
 

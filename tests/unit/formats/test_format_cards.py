@@ -47,7 +47,9 @@ def test_hierarch_and_continued_strings_are_read_as_astropy_reads_them() -> None
 
 
 def test_damage_stays_in_its_own_card() -> None:
-    cards = cards_of("GOOD    =                    1", "BAD\x00\xff    = \x07'", "CONTINUE  3", "NEXT    = 'ok'")
+    cards = cards_of(
+        "GOOD    =                    1", "BAD\x00\xff    = \x07'", "CONTINUE  3", "NEXT    = 'ok'"
+    )
     assert cards.get("GOOD") == 1
     assert cards.get("NEXT") == "ok"
     assert all(line.isprintable() and len(line) == 80 for line in cards.lines)

@@ -52,14 +52,20 @@ def test_a_users_map_of_the_same_name_replaces_ours(tmp_path: Path) -> None:
         ("name = 'x'\n[[band]]\ncards = ['A']\n", "band", "expected a dict"),
         ("name = 'x'\n[mjd]\ncard = 'A'\n", "mjd", "expected a list"),
         ("name = 'x'\n[[plane]]\nextname = 'A'\n", "plane[0].role", "missing"),
-        ("name = 'x'\n[[plane]]\nrole = 'noise'\nmeaning = 'weight'\n", "plane[0].meaning", "inverse_variance"),
+        (
+            "name = 'x'\n[[plane]]\nrole = 'noise'\nmeaning = 'weight'\n",
+            "plane[0].meaning",
+            "inverse_variance",
+        ),
         ("name = 'x'\n[[plane]]\nrole = 'noise'\nextname = '('\n", "plane[0].extname", "does not compile"),
         ("name = 'x'\n[[recognise]]\nheader = {A = '['}\n", "recognise[0].header", "does not compile"),
         ("name = 'x'\n[band]\nreplace = [['a']]\n", "band.replace", "pairs"),
         ("name = 'x'\n[[zeropoint]]\nrule = 'magic'\n", "zeropoint[0].rule", "photflam"),
     ],
 )
-def test_a_malformed_map_is_named_with_key_and_problem(tmp_path: Path, text: str, key: str, words: str) -> None:
+def test_a_malformed_map_is_named_with_key_and_problem(
+    tmp_path: Path, text: str, key: str, words: str
+) -> None:
     path = tmp_path / "broken.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=re.escape(words)) as caught:

@@ -16,12 +16,12 @@ from snapdb.formats.photometric import Known, find_zeropoint
 GENERIC = get_map("generic", load_maps()).rules
 
 
-def lookup_of(path: str = "a/b.fits", **cards: object) -> Lookup:
+def lookup_of(**cards: Any) -> Lookup:
     header = fits.Header()
     for key, value in cards.items():
         header[key.replace("_OBS", "-OBS") if key != "DATE_OBS" else key] = value
     text = header.tostring(endcard=False, padding=False)
-    return Lookup(map_file="x.toml", image=Cards(text.encode()), primary=Cards(b""), hdu=0, path=path)
+    return Lookup(map_file="x.toml", image=Cards(text.encode()), primary=Cards(b""), hdu=0, path="a/b.fits")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,11 @@ def lookup_of(path: str = "a/b.fits", **cards: object) -> Lookup:
         ({"DATE-OBS": "2013-04-09", "UTIME": "9:19:16.50"}, "2013-04-09T09:19:16.50", "utc"),
         ({"DATE-OBS": "22/04/84", "UT": "10:10:00.00"}, "1984-04-22T10:10:00", "utc"),
         ({"DATE-OBS": "1997-07-26", "EXPSTART": 50655.5696}, 50655.5696, "utc"),
-        ({"MJD-OBS": 51084.0, "DATE-OBS": "1998-09-28", "TIME-OBS": "06:45:14"}, "1998-09-28T06:45:14", "utc"),
+        (
+            {"MJD-OBS": 51084.0, "DATE-OBS": "1998-09-28", "TIME-OBS": "06:45:14"},
+            "1998-09-28T06:45:14",
+            "utc",
+        ),
         ({"MJD-OBS": 0.0, "DATE-OBS": "2001-02-03T04:05:06"}, "2001-02-03T04:05:06", "utc"),
     ],
 )
@@ -53,7 +57,6 @@ def test_the_start_is_found_in_utc(cards: dict[str, Any], iso: str | float, scal
 
 @pytest.mark.parametrize("value", ["26/07/102", "2010-02-30T00:00:00", "", "yesterday"])
 def test_impossible_dates_stay_open_with_a_warning(value: str) -> None:
-    lookup = lookup_of(DATE_OBS=value)
     lookup = Lookup(
         map_file="x.toml",
         image=Cards(str(fits.Card("DATE-OBS", value)).encode()),
@@ -101,16 +104,19 @@ def test_exposure_times_have_units_and_zero_is_none() -> None:
     assert lookup.warnings == ["EXPTIME of HDU 0 = 0 is no exposure time"]
 
 
-def zeropoint(rules: list[dict[str, Any]], known: dict[str, Any] | None = None, **cards: object) -> Any:
+def zeropoint(rules: list[dict[str, Any]], known: dict[str, Any] | None = None, **cards: Any) -> Any:
     base: dict[str, Any] = {"band": "r", "exptime": 100.0, "is_rate": False, "pixel_scale": 1.0}
     lookup = lookup_of(**cards)
     return find_zeropoint(lookup, rules, Known(**{**base, **(known or {})})), lookup
 
 
 def test_zero_points_by_keyword_and_exposure_time() -> None:
-    found, _ = zeropoint([{"card": "MAGZERO", "system": "AB", "exptime": 1}], MAGZERO=21.0)
+    rules = [{"card": "MAGZERO", "system": "AB", "exptime": 1}]
+    found, _ = zeropoint(rules, MAGZERO=21.0)
     assert found.zeropoint == pytest.approx(26.0)
-    found, lookup = zeropoint([{"card": "MAGZERO", "system": "AB", "exptime": 1}], {"exptime": None}, MAGZERO=21.0)
+    found, lookup = zeropoint(
+        [{"card": "MAGZERO", "system": "AB", "exptime": 1}], {"exptime": None}, MAGZERO=21.0
+    )
     assert found.zeropoint is None
     assert lookup.warnings
 
@@ -139,7 +145,7 @@ def test_photflam_follows_the_handbook() -> None:
     """ACS Data Handbook, section 5.1.1; the zero point of ACS/WFC F606W is 26.49 in AB."""
     flam, pivot = 7.9064521e-20, 5917.6797
     closed = -2.5 * math.log10(flam) - 21.10 - 5 * math.log10(pivot) + 18.6921
-    cards = {"PHOTFLAM": flam, "PHOTPLAM": pivot}
+    cards: dict[str, Any] = {"PHOTFLAM": flam, "PHOTPLAM": pivot}
     rate, _ = zeropoint(GENERIC["zeropoint"], {"is_rate": True}, BUNIT="ELECTRONS/S", **cards)
     assert rate.zeropoint == pytest.approx(closed, abs=2e-4)
     assert rate.zeropoint == pytest.approx(26.49, abs=0.01)
@@ -147,7 +153,9 @@ def test_photflam_follows_the_handbook() -> None:
     assert total.zeropoint == pytest.approx(closed + 5.0, abs=2e-4)
 
 
-@pytest.mark.parametrize(("unit", "jansky"), [("nanomaggy", 3.631e-6), ("uJy", 1e-6), ("nJy", 1e-9), ("mJy", 1e-3)])
+@pytest.mark.parametrize(
+    ("unit", "jansky"), [("nanomaggy", 3.631e-6), ("uJy", 1e-6), ("nJy", 1e-9), ("mJy", 1e-3)]
+)
 def test_units_of_flux_have_their_zero_point(unit: str, jansky: float) -> None:
     found, _ = zeropoint(GENERIC["zeropoint"], BUNIT=unit)
     assert found.zeropoint == pytest.approx(-2.5 * math.log10(jansky / 3631.0), abs=1.1e-4)

@@ -67,7 +67,9 @@ CASES: list[tuple[str, dict[str, object]]] = [
 
 @pytest.mark.parametrize(("kind", "cards"), CASES)
 @pytest.mark.parametrize("packing", ["plain", "gzip", "bzip2"])
-def test_boxes_equal_astropy_bit_for_bit(tmp_path: Path, kind: str, cards: dict[str, object], packing: str) -> None:
+def test_boxes_equal_astropy_bit_for_bit(
+    tmp_path: Path, kind: str, cards: dict[str, object], packing: str
+) -> None:
     rng = np.random.default_rng(3)
     stored = rng.integers(0 if kind == "u1" else -100, 100, (23, 37)).astype(kind)
     path = tmp_path / "a.fits"

@@ -15,6 +15,8 @@ from snapdb.formats import scan, unwrap
 from snapdb.formats.source import open_source
 from snapdb.model.layout import Container
 
+SIMPLE = "SIMPLE  =                    T"
+
 
 def header_bytes(*lines: str) -> bytes:
     text = "".join(line.ljust(80) for line in (*lines, "END"))
@@ -23,13 +25,17 @@ def header_bytes(*lines: str) -> bytes:
 
 def primary(*axes: int, bitpix: int = -32) -> bytes:
     sizes = [f"NAXIS{i}  = {n:>20}" for i, n in enumerate(axes, 1)]
-    return header_bytes("SIMPLE  =                    T", f"BITPIX  = {bitpix:>20}", f"NAXIS   = {len(axes):>20}", *sizes)
+    return header_bytes(
+        "SIMPLE  =                    T", f"BITPIX  = {bitpix:>20}", f"NAXIS   = {len(axes):>20}", *sizes
+    )
 
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
     rng = np.random.default_rng(1)
-    table = fits.BinTableHDU.from_columns([fits.Column("a", "PJ()", array=np.array([[1, 2], [3]], dtype=object))])
+    table = fits.BinTableHDU.from_columns(
+        [fits.Column("a", "PJ()", array=np.array([[1, 2], [3]], dtype=object))]
+    )
     hdus = [
         fits.PrimaryHDU(rng.normal(size=(7, 5)).astype("f4")),
         fits.ImageHDU(rng.integers(0, 9, (3, 11)).astype("u2"), name="DQ", ver=2),
@@ -80,7 +86,9 @@ def test_a_wrapped_file_that_claims_too_much_is_refused(tmp_path: Path) -> None:
         open_source(path)
 
 
-def test_a_stream_that_unwraps_to_too_much_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_unwraps_to_too_much_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(unwrap, "FREE_UNWRAPPED_BYTES", 100_000)
     monkeypatch.setattr(unwrap, "MAX_RATIO", 10)
     path = tmp_path / "bomb.fits.bz2"
@@ -106,7 +114,11 @@ def test_a_stream_that_unwraps_to_too_much_is_stopped(tmp_path: Path, monkeypatc
         (primary(10, 10), CorruptFileError, "claims 400 bytes"),
         (primary(10, -10), CorruptFileError, "negative axis"),
         (primary(10, 10, bitpix=7), CorruptFileError, "BITPIX = 7"),
-        (header_bytes("SIMPLE  =                    T", "BITPIX  = 8", "NAXIS   = 100000"), CorruptFileError, "NAXIS"),
+        (
+            header_bytes("SIMPLE  =                    T", "BITPIX  = 8", "NAXIS   = 100000"),
+            CorruptFileError,
+            "NAXIS",
+        ),
         (header_bytes("SIMPLE  =                    T", "NAXIS   = 0"), CorruptFileError, "BITPIX = None"),
         (gzip.compress(primary(50, 50) + bytes(10_000))[:-30], CorruptFileError, "cut short"),
     ],

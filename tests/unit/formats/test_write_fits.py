@@ -53,7 +53,13 @@ def test_written_planes_come_back_with_their_facts_and_coordinates(tmp_path: Pat
     path = tmp_path / "a.fits"
     given = planes()
     with path.open("wb") as out:
-        write_fits(out, given, make_header(sip_header(), FACTS), flag_bits=BITS, extra={"PROVID": ("x-1", "Provenance")})
+        write_fits(
+            out,
+            given,
+            make_header(sip_header(), FACTS),
+            flag_bits=BITS,
+            extra={"PROVID": ("x-1", "Provenance")},
+        )
     (found,) = describe(path)
     for name, value in FACTS.items():
         if name != "instrument":
@@ -96,7 +102,7 @@ def test_a_cutouts_header_leads_back_to_its_parent() -> None:
     assert "BSCALE" not in first
     assert "CHECKSUM" not in first
     second = crop_header(first, None, Box(2, 1, 3, 3))
-    # LTV: x_here = LTM * x_parent + LTV in 1-based pixels, and so minus the start of the box (IRAF's convention).
+    # IRAF's convention: x_here = LTM * x_parent + LTV, and so minus the start of the box.
     assert (second["LTV1"], second["LTV2"]) == (-12.0, -4.0)
     assert parent["BSCALE"] == 2.0
 

@@ -83,3 +83,11 @@ def test_fill_value_too_great_for_the_type_is_refused() -> None:
         fill_plane(_part(_BEYOND, "f4"), _BEYOND, 1e300, name="data")
     with pytest.raises(UsageError, match="too great"):
         fill_plane(_part(_BEYOND, "u1"), _BEYOND, 1e300, name="data")
+
+
+def test_cutout_of_the_whole_image_is_a_copy() -> None:
+    """A plane kept in memory is contiguous and native: only a real copy leaves it alone."""
+    plane = np.arange(20.0).reshape(4, 5)
+    result = fill_plane(plane, place(Box(0, 0, 5, 4), 5, 4, "strict"), np.nan, name="data")
+    result[:] = -1.0
+    assert plane[0, 1] == 1.0

@@ -76,7 +76,7 @@ def test_normalize() -> None:
 
 def test_check_gives_what_the_archive_keeps() -> None:
     assert check_radec(-10.0, 90.0) == (350.0, 90.0)
-    ra, dec = check_radec(np.float32(370.0), np.float64(-90.0))
+    ra, dec = check_radec(np.float64(370.0), np.float64(-90.0))
     assert (ra, dec) == (10.0, -90.0)
     assert type(ra) is float
     assert type(dec) is float

@@ -1,0 +1,326 @@
+"""From files to rows to pixels, on both databases."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.wcs import WCS
+
+import snapdb
+from snapdb.archive.archive import Archive
+from snapdb.errors import (
+    ChangedFileError,
+    NotFoundError,
+    ObjectExistsError,
+    ObjectMissingError,
+    RegistryClosedError,
+    SearchError,
+    UsageError,
+)
+from snapdb.registry import Registry
+from snapdb.storage import LocalStore
+
+
+@pytest.fixture
+def archive(registry: Registry, tmp_path: Path) -> Archive:
+    """An archive on either database."""
+    return Archive(registry, LocalStore(tmp_path / "store"))
+
+
+def write_image(path: Path, *, ra: float = 10.0, dec: float = -5.0, **facts: object) -> Path:
+    """Write an image of 50 x 40 pixels of 0.36 arcsec, each pixel's value telling its place."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval = [ra, dec]
+    wcs.wcs.crpix = [25.0, 20.0]
+    wcs.wcs.cdelt = [-1e-4, 1e-4]
+    y, x = np.indices((40, 50))
+    data = (100.0 * y + x).astype(np.float32)
+    known = {"band": "r", "mjd": 60000.0, "exptime": 30.0, "zeropoint": 25.0, **facts}
+    image = snapdb.Image(
+        data=data, noise=np.ones_like(data), flags=np.zeros((40, 50), np.int16), wcs=wcs, **known
+    )
+    return image.save(path=path)[0]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Three epochs of one field, one of another, and a file that is no image."""
+    folder = tmp_path / "data"
+    made = [
+        write_image(folder / f"e{i}.fits", mjd=60000.0 + i, band="rgi"[i], observation_id=f"o{i}")
+        for i in range(3)
+    ]
+    made.append(write_image(folder / "far.fits", ra=200.0, dec=60.0, observation_id="far"))
+    bad = folder / "bad.fits"
+    bad.write_text("<html>gone</html>")
+    return [*made, bad]
+
+
+def test_each_file_has_an_outcome_and_doing_it_again_changes_nothing(
+    archive: Archive, files: list[Path]
+) -> None:
+    report = archive.ingest(files[0].parent)
+    assert report.counts == {"registered": 4, "unchanged": 0, "updated": 0, "refused": 1}
+    (refused,) = report.refused
+    assert refused.path.endswith("bad.fits")
+    assert refused.code == "unknown_format"
+    before = archive.find_records(order_by="id")
+    again = archive.ingest(files)
+    assert again.counts == {"registered": 0, "unchanged": 4, "updated": 0, "refused": 1}
+    assert archive.find_records(order_by="id") == before
+    assert set(again.image_ids) == {r.id for r in before}
+
+
+def test_report_is_json_lines(archive: Archive, files: list[Path], tmp_path: Path) -> None:
+    path = archive.ingest(files).write(tmp_path / "r.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [Path(line["path"]).name for line in lines if line["outcome"] == "refused"] == ["bad.fits"]
+    assert all(line["image_ids"] for line in lines if line["outcome"] == "registered")
+
+
+def test_find_by_position_and_facts(archive: Archive, files: list[Path]) -> None:
+    archive.ingest(files)
+    here = archive.find_images(ra=10.0, dec=-5.0, order_by="-mjd")
+    assert [i.mjd for i in here] == [60002.0, 60001.0, 60000.0]
+    assert [i.band for i in archive.find_images(ra=10.0, dec=-5.0, band=["g", "i"], order_by="mjd")] == [
+        "g",
+        "i",
+    ]
+    assert archive.count_images(dec_min=0) == 1
+    assert archive.find_images(ra=10.0, dec=5.0) == []
+    assert {i.filename for i in archive.find_images(mjd_min="2023-02-26")} == {"e1.fits", "e2.fits"}
+    assert snapdb.Image.find_images(band="g", dbclient=archive)[0].observation_id == "o1"
+    assert snapdb.Image.get_image(str(here[0].id), dbclient=archive).id == here[0].id
+
+
+@pytest.mark.parametrize(
+    ("criteria", "said"),
+    [
+        ({"colour": "r"}, "colour"),
+        ({"ra": 10.0, "dec": 91.0}, "dec"),
+        ({"ra": float("nan"), "dec": 0.0}, "ra"),
+        ({"ra": 10.0}, "dec"),
+        ({"mjd_min": "yesterday"}, "mjd_min"),
+        ({"order_by": "colour"}, "colour"),
+    ],
+)
+def test_bad_criteria_are_refused_by_name(archive: Archive, criteria: dict[str, object], said: str) -> None:
+    with pytest.raises(SearchError, match=said):
+        archive.find_images(**criteria)
+
+
+def test_unknown_band_finds_nothing_and_unknown_tag_is_an_error(archive: Archive, files: list[Path]) -> None:
+    archive.ingest(files)
+    assert archive.find_images(band="Z") == []
+    with pytest.raises(NotFoundError, match="dr9"):
+        archive.find_images(provenance_tag="dr9", process="ingest")
+
+
+def test_cutout_of_a_registered_image_reads_its_box(archive: Archive, files: list[Path]) -> None:
+    archive.ingest(files)
+    (image,) = archive.find_images(band="g")
+    cutout = image.get_ra_dec_cutout(10.0, -5.0, 5)
+    np.testing.assert_array_equal(cutout.data, image.data[17:22, 22:27])
+    assert cutout.noise is not None
+    assert cutout.flags is not None
+    assert cutout.parent_id == image.id
+    image.free()
+    assert image.plane_names == ("data", "noise", "flags")
+
+
+def test_provenances_are_apart(archive: Archive, files: list[Path]) -> None:
+    first, second = (snapdb.Provenance("reduce", 1, minor) for minor in (0, 1))
+    archive.ingest(files[:1], provenance=first)
+    report = archive.ingest(files[:1], provenance=second)
+    assert report.counts["registered"] == 1
+    archive.add_provenance(second, tag="dr2")
+    assert [i.provenance_id for i in archive.find_images(provenance_tag="dr2", process="reduce")] == [
+        second.id
+    ]
+    assert archive.count_images() == 2
+    assert archive.count_images(provenance=[first, str(second.id)]) == 2
+    assert archive.count_images(process="reduce") == 2
+    assert archive.count_images(process="other") == 0
+    assert archive.get_provenance(second.id) == second
+
+
+def test_changed_file_is_noticed_and_updated_when_asked(archive: Archive, files: list[Path]) -> None:
+    archive.ingest(files[:1])
+    (image,) = archive.find_images()
+    files[0].unlink()
+    write_image(files[0], band="z", observation_id="o0")
+    with pytest.raises(ChangedFileError, match="snapdb ingest --update"):
+        _ = image.data
+    (refused,) = archive.ingest(files[:1]).refused
+    assert refused.code == "changed_file"
+    assert archive.ingest(files[:1], update=True).counts["updated"] == 1
+    (now,) = archive.find_images()
+    assert (now.id, now.band) == (image.id, "z")
+    assert now.data[1, 1] == 101.0
+
+
+def test_file_that_was_only_touched_is_unchanged(archive: Archive, files: list[Path]) -> None:
+    archive.ingest(files[:1])
+    os.utime(files[0], (1e9, 1e9))
+    assert archive.ingest(files[:1]).counts["unchanged"] == 1
+    assert archive.find_images()[0].data[2, 3] == 203.0
+
+
+def test_file_that_is_gone_is_named(archive: Archive, files: list[Path]) -> None:
+    archive.ingest(files[:1])
+    files[0].unlink()
+    with pytest.raises(ObjectMissingError, match=r"e0\.fits"):
+        _ = archive.find_images()[0].data
+    assert archive.ingest(files[:1]).refused[0].code == "object_missing"
+
+
+@pytest.mark.parametrize("placement", ["copy", "link"])
+def test_files_are_brought_into_the_store(archive: Archive, files: list[Path], placement: str) -> None:
+    archive.ingest(files[:2], placement=placement)  # type: ignore[arg-type]
+    shutil.rmtree(files[0].parent)
+    images = archive.find_images(order_by="mjd")
+    assert len(images) == 2
+    for image in images:
+        assert image.full_filepath is not None
+        assert image.full_filepath.is_relative_to(archive.store.base)
+        assert image.filepath is not None
+        assert not image.filepath.is_absolute()
+        assert image.data[0, 7] == 7.0
+
+
+def test_dry_run_writes_nothing(archive: Archive, files: list[Path]) -> None:
+    report = archive.ingest(files, dry_run=True)
+    assert report.counts["registered"] == 4
+    assert archive.count_images() == 0
+    assert archive.registry.find_provenances() == []
+
+
+def test_stop_at_the_first_bad_file(archive: Archive, files: list[Path]) -> None:
+    report = archive.ingest([files[-1], *files[:-1]], on_error="stop")
+    assert report.stopped
+    assert len(report.refused) == 1
+
+
+def test_three_file_set_is_one_image(archive: Archive, tmp_path: Path) -> None:
+    whole = snapdb.Image(write_image(tmp_path / "whole.fits"))
+    folder = tmp_path / "set"
+    whole.save(
+        imagepath=folder / "a_image.fits",
+        noisepath=folder / "a_noise.fits",
+        flagspath=folder / "a_flags.fits",
+    )
+    report = archive.ingest(folder)
+    assert report.counts["registered"] == 3
+    (image,) = archive.find_images()
+    assert image.plane_names == ("data", "noise", "flags")
+    np.testing.assert_array_equal(image.noise, whole.noise)  # type: ignore[arg-type]
+    assert archive.ingest(folder).counts["unchanged"] == 3
+
+
+def test_bad_companion_costs_itself_alone(archive: Archive, tmp_path: Path) -> None:
+    whole = snapdb.Image(write_image(tmp_path / "whole.fits"))
+    folder = tmp_path / "set"
+    whole.save(
+        imagepath=folder / "a_image.fits",
+        noisepath=folder / "a_noise.fits",
+        which="all",
+        flagspath=folder / "a_flags.fits",
+    )
+    (folder / "a_noise.fits").write_bytes((folder / "a_noise.fits").read_bytes()[:4000])
+    report = archive.ingest(folder)
+    assert [(Path(o.path).name, o.code) for o in report.refused] == [("a_noise.fits", "corrupt_file")]
+    (image,) = archive.find_images()
+    assert image.plane_names == ("data", "flags")
+
+
+def test_second_encoding_of_an_exposure_is_registered_with_a_warning(
+    archive: Archive, tmp_path: Path
+) -> None:
+    one = write_image(tmp_path / "a.fits", observation_id="o1", sca=3)
+    archive.ingest(one)
+    two = write_image(tmp_path / "b.fits", observation_id="o1", sca=3)
+    (outcome,) = archive.ingest(two).outcomes
+    assert str(outcome.outcome) == "registered"
+    assert any("a.fits" in warning for warning in outcome.warnings)
+    assert archive.count_images(observation_id="o1") == 2
+
+
+def test_registering_by_hand(archive: Archive, files: list[Path]) -> None:
+    provenance = snapdb.Provenance("by hand", 1, 0)
+    image = snapdb.Image(files[0], band="special", provenance_id=provenance.id)
+    with pytest.raises(NotFoundError, match=str(provenance.id)):
+        image.save_to_db(archive)
+    archive.add_provenance(provenance)
+    saved = image.save_to_db(archive)
+    assert (saved.band, saved.mjd) == ("special", 60000.0)
+    assert image.save_to_db(archive).id == saved.id
+    with pytest.raises(UsageError, match="provenance_id"):
+        snapdb.Image(files[1]).save_to_db(archive)
+    with pytest.raises(UsageError, match="no file"):
+        snapdb.Image(data=np.ones((2, 2)), provenance_id=provenance.id).save_to_db(archive)
+    more = [snapdb.Image(f, provenance_id=provenance.id) for f in files[1:3]]
+    assert len(snapdb.Image.bulk_save_to_db(more, archive)) == 2
+    broken = [
+        snapdb.Image(files[3], provenance_id=provenance.id),
+        snapdb.Image(files[4], provenance_id=provenance.id),
+    ]
+    with pytest.raises(ValueError, match=r"bad\.fits"):
+        snapdb.Image.bulk_save_to_db(broken, archive)
+    assert archive.count_images() == 3
+
+
+def test_registered_files_are_never_written_over(archive: Archive, files: list[Path]) -> None:
+    archive.ingest(files)
+    image, other = archive.find_images(order_by="mjd", limit=2)
+    cutout = image.get_cutout(20, 20, 5)
+    for path in (image.full_filepath, other.full_filepath):
+        with pytest.raises(ObjectExistsError):
+            cutout.save(path=path, overwrite=True)
+    (saved,) = cutout.save(path=files[0].parent / "stamp.fits")
+    report = archive.ingest(saved)
+    assert report.counts["registered"] == 1
+    (again,) = archive.find_images(kind="cutout")
+    np.testing.assert_array_equal(again.data, cutout.data)
+
+
+def test_closed_archive_says_so(archive: Archive, files: list[Path]) -> None:
+    archive.ingest(files)
+    image = archive.find_images()[0]
+    archive.close()
+    with pytest.raises(RegistryClosedError):
+        archive.find_images()
+    with pytest.raises(RegistryClosedError):
+        _ = image.data
+
+
+def test_reading_in_processes_gives_the_same(archive: Archive, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    for i in range(30):
+        write_image(folder / f"{i:02}.fits", mjd=60000.0 + i, observation_id=f"o{i}")
+    report = archive.ingest(folder, jobs=2)
+    assert report.counts["registered"] == 30
+    assert [r.mjd for r in archive.find_records(order_by="mjd")] == [60000.0 + i for i in range(30)]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working directory without an archive."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SNAPDB_URL", raising=False)
+    yield tmp_path
+
+
+def test_connect_without_an_archive_says_how_to_make_one(elsewhere: Path) -> None:
+    with pytest.raises(ValueError, match="snapdb init"):
+        snapdb.connect()
+    with snapdb.init() as made:
+        assert made.count_images() == 0
+    with snapdb.connect() as found:
+        assert found.url.endswith("snapdb-archive/registry.db")
+    with pytest.raises(ValueError, match="no known kind"):
+        snapdb.connect("mysql://host/db")
