@@ -1,9 +1,25 @@
 """Names for the arrays that cross layers."""
 
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header  # noqa: TID251  # the name alone, for annotations
+else:
+    Header = Any
+
+__all__ = [
+    "BoolArray",
+    "CutoutMode",
+    "Degrees",
+    "FloatArray",
+    "Header",
+    "IntArray",
+    "PixelArray",
+    "PlaneName",
+]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]

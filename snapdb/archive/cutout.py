@@ -10,10 +10,9 @@ from snapdb.archive.image import Image
 from snapdb.archive.paths import ImagePaths
 from snapdb.pixels.box import Box
 from snapdb.sky.wcs import AstropyWCS
+from snapdb.types import Header
 
 if TYPE_CHECKING:
-    from astropy.io.fits import Header
-
     from snapdb.archive.cutting import Cut
 
 _INHERITED = (
@@ -107,7 +106,7 @@ class Cutout(Image):
         """Give the files that the parents' pixels are read from."""
         return self.parent.all_source_paths()
 
-    def _own_header(self) -> "Header":
+    def _own_header(self) -> Header:
         """Give the parent's header with this cutout's size, WCS and origin."""
         from snapdb.formats.header import crop_header
 

@@ -11,11 +11,9 @@ from snapdb.archive.paths import ImagePaths
 from snapdb.errors import UsageError
 from snapdb.model.image import FACT_NAMES, ImageRecord
 from snapdb.sky.wcs import AstropyWCS
-from snapdb.types import BoolArray, Degrees
+from snapdb.types import BoolArray, Degrees, Header
 
 if TYPE_CHECKING:
-    from astropy.io.fits import Header
-
     from snapdb.archive.archive import Archive
 
 _UNKNOWN: dict[str, Any] = {

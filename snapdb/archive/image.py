@@ -9,11 +9,9 @@ from snapdb.archive import cutting, loading, saving
 from snapdb.archive.paths import PathLike, resolve_paths
 from snapdb.archive.planar import PLANES, PlanarImage
 from snapdb.errors import UsageError
-from snapdb.types import CutoutMode, PixelArray
+from snapdb.types import CutoutMode, Header, PixelArray
 
 if TYPE_CHECKING:
-    from astropy.io.fits import Header
-
     from snapdb.archive.archive import Archive
     from snapdb.archive.cutout import Cutout
     from snapdb.model.provenance import Provenance
@@ -92,7 +90,7 @@ class Image(PlanarImage):
         noise: PixelArray | None = None,
         flags: PixelArray | None = None,
         wcs: Any = None,
-        header: "Header | None" = None,
+        header: Header | None = None,
         noisepath: PathLike | None = None,
         flagspath: PathLike | None = None,
         imagehdu: int | None = None,
@@ -355,7 +353,7 @@ class Image(PlanarImage):
         return f"<table><caption>{escape(self.label)}</caption>{body}</table>"
 
 
-def _archive(given: "Archive | None") -> "Archive":
+def _archive(given: Any) -> "Archive":
     """Give the archive that a call means."""
     from snapdb.archive.archive import Archive
     from snapdb.archive.connect import default_archive

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from snapdb.archive import loading
 from snapdb.archive.described import DescribedImage
@@ -12,10 +12,7 @@ from snapdb.errors import NotFoundError, UsageError
 from snapdb.pixels.box import Box
 from snapdb.pixels.flags import fraction_masked
 from snapdb.sky.geometry import derive_geometry
-from snapdb.types import PixelArray
-
-if TYPE_CHECKING:
-    from astropy.io.fits import Header
+from snapdb.types import Header, PixelArray
 
 PLANES = ("data", "noise", "flags")
 
@@ -219,13 +216,13 @@ class PlanarImage(DescribedImage):
     # Header
 
     @property
-    def header(self) -> "Header":
+    def header(self) -> Header:
         """FITS header of the data: the file's own, or one made of what is known; a copy to keep."""
         if self._header is None:
             self._header = self._own_header()
         return self._header
 
-    def _own_header(self) -> "Header":
+    def _own_header(self) -> Header:
         """Read the file's header, or make one from the WCS and the facts."""
         from snapdb.formats.header import make_header, read_header
 
@@ -234,13 +231,13 @@ class PlanarImage(DescribedImage):
             return read_header(path, hdu)
         return make_header(self.wcs_header(), {name: self.fact(name) for name in HEADER_FACTS})
 
-    def wcs_header(self) -> "Header | None":
+    def wcs_header(self) -> Header | None:
         """Give the world coordinates as cards that hold all of them; None where there are none."""
         from snapdb.sky.fit import to_header
 
         return to_header(self.get_wcs(), self.width, self.height) if self.has_wcs else None
 
-    def header_to_save(self) -> "Header":
+    def header_to_save(self) -> Header:
         """Give the header with the facts as they stand now, for a file of snapdb's own."""
         from snapdb.formats.header import make_header
 

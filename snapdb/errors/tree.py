@@ -1,6 +1,6 @@
 """The classes of the tree that :mod:`snapdb.errors` draws, save the two that need astropy."""
 
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 
 class SnapdbError(Exception):
@@ -28,6 +28,11 @@ class SnapdbError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Tell type checkers that the fields are attributes."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.fields)

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _LOCK = threading.RLock()
-_EMPTY = re.compile(
-    r"^Verification reported errors:|uses zero-based indexing|keyword is deprecated, use P[VC]i_"
-)
+_EMPTY = re.compile(r"^Verification reported|uses zero-based indexing|keyword is deprecated, use P[VC]i_")
 """Lines in which astropy frames a warning, and notes on old spellings that it reads all the same."""
 
 

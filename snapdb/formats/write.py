@@ -1,6 +1,7 @@
 """Planes as a FITS file that astropy, DS9 and snapdb itself read back."""
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -118,13 +119,11 @@ def _primary_header(header: "Header", extra: Mapping[str, Any]) -> "Header":
     """Give the primary HDU what is no coordinates, and who wrote the file."""
     from astropy.io.fits import Header
 
-    from snapdb import __version__
-
     skip = (OF_STORAGE, WCS_CARD)
     primary = Header([c for c in header.cards if not any(p.match(c.keyword) for p in skip)])
     for keyword in ("EXTNAME", "EXTVER", "EXTLEVEL"):
         primary.remove(keyword, ignore_missing=True, remove_all=True)
-    primary["SDBVERS"] = (__version__, "Version of snapdb that wrote the file")
+    primary["SDBVERS"] = (version("snapdb"), "Version of snapdb that wrote the file")
     for keyword, value in extra.items():
         primary[keyword] = value
     return primary

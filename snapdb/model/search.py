@@ -11,7 +11,7 @@ from uuid import UUID
 
 import numpy as np
 
-from snapdb.errors import SearchError
+from snapdb.errors import SearchError, UsageError
 from snapdb.model.image import FACT_NAMES
 
 Bound: TypeAlias = tuple[float | None, float | None]
@@ -166,7 +166,11 @@ def _take_position(given: Mapping[str, Any]) -> tuple[float | None, float | None
     if not (isinstance(ra, Real) and isinstance(dec, Real)):
         from snapdb.sky.units import split_coordinates
 
-        ra, dec = split_coordinates(ra, dec)
+        try:
+            ra, dec = split_coordinates(ra, dec)
+        except UsageError as err:
+            msg = f"ra, dec: {err}"
+            raise SearchError(msg, parameter="ra", value=ra) from err
     right, up = _to_number("ra", ra), _to_number("dec", dec)
     if abs(up) > 90:
         raise _refused("dec", up, "a declination between -90 and 90 degrees")
@@ -188,7 +192,7 @@ def _each(value: Any) -> Iterable[Any]:
     """Give the values of a list, tuple, set or array, or the one value."""
     if isinstance(value, str | bytes | Mapping | PurePath):
         return (value,)
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple | set | frozenset | range):
         return value
     return value.tolist() if getattr(value, "ndim", 0) == 1 and hasattr(value, "dtype") else (value,)
 
@@ -268,7 +272,7 @@ def _to_text(name: str, value: object) -> str:
 def _to_integer(name: str, value: object) -> int:
     """Take a whole number of 64 bits."""
     if isinstance(value, Real) and not _is_bool(value) and math.isfinite(value):
-        number = int(math.trunc(value))
+        number = int(value) if isinstance(value, Integral) else int(float(value))
         if number == value and -_INT64 <= number < _INT64:
             return number
     raise _refused(name, value, "a whole number")

@@ -3,8 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def archive(registry: Registry, tmp_path: Path) -> Archive:
     return Archive(registry, LocalStore(tmp_path / "store"))
 
 
-def write_image(path: Path, *, ra: float = 10.0, dec: float = -5.0, **facts: object) -> Path:
+def write_image(path: Path, *, ra: float = 10.0, dec: float = -5.0, **facts: Any) -> Path:
     """Write an image of 50 x 40 pixels of 0.36 arcsec, each pixel's value telling its place."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
@@ -40,7 +40,7 @@ def write_image(path: Path, *, ra: float = 10.0, dec: float = -5.0, **facts: obj
     wcs.wcs.cdelt = [-1e-4, 1e-4]
     y, x = np.indices((40, 50))
     data = (100.0 * y + x).astype(np.float32)
-    known = {"band": "r", "mjd": 60000.0, "exptime": 30.0, "zeropoint": 25.0, **facts}
+    known: dict[str, Any] = {"band": "r", "mjd": 60000.0, "exptime": 30.0, "zeropoint": 25.0, **facts}
     image = snapdb.Image(
         data=data, noise=np.ones_like(data), flags=np.zeros((40, 50), np.int16), wcs=wcs, **known
     )
@@ -109,7 +109,7 @@ def test_find_by_position_and_facts(archive: Archive, files: list[Path]) -> None
         ({"order_by": "colour"}, "colour"),
     ],
 )
-def test_bad_criteria_are_refused_by_name(archive: Archive, criteria: dict[str, object], said: str) -> None:
+def test_bad_criteria_are_refused_by_name(archive: Archive, criteria: dict[str, Any], said: str) -> None:
     with pytest.raises(SearchError, match=said):
         archive.find_images(**criteria)
 
@@ -218,7 +218,7 @@ def test_three_file_set_is_one_image(archive: Archive, tmp_path: Path) -> None:
     assert report.counts["registered"] == 3
     (image,) = archive.find_images()
     assert image.plane_names == ("data", "noise", "flags")
-    np.testing.assert_array_equal(image.noise, whole.noise)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(image.noise, whole.noise)
     assert archive.ingest(folder).counts["unchanged"] == 3
 
 
@@ -308,11 +308,11 @@ def test_reading_in_processes_gives_the_same(archive: Archive, tmp_path: Path) -
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory without an archive."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SNAPDB_URL", raising=False)
-    yield tmp_path
+    return tmp_path
 
 
 def test_connect_without_an_archive_says_how_to_make_one(elsewhere: Path) -> None:

@@ -44,7 +44,7 @@ def test_partial_puts_each_pixel_where_it_belongs(box: Box) -> None:
     if np.isnan(expected).all():
         for mode in ("strict", "partial", "trim"):
             with pytest.raises(NoOverlapError):
-                place(box, WIDTH, HEIGHT, mode)  # type: ignore[arg-type]
+                place(box, WIDTH, HEIGHT, mode)
         return
     placement = place(box, WIDTH, HEIGHT, "partial")
     got = np.full(box.shape, np.nan)

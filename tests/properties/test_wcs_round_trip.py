@@ -98,12 +98,9 @@ def test_far_positions_are_nan_and_spoil_no_other(header: fits.Header, seed: int
     far = separation(ra, dec, header["CRVAL1"], header["CRVAL2"]) > 90.0
     assert np.isnan(np.asarray(x)[:-1][far]).all()
     # What has a pixel comes back to its position: nothing folds onto the image.
-    back = wcs.pixel_to_world(x, y)
-    there = np.isfinite(np.asarray(x)[:-1])
-    moved = separation(
-        np.asarray(back[0])[:-1][there], np.asarray(back[1])[:-1][there], ra[there], dec[there]
-    )
-    assert np.all(moved < 0.011 * 3e-3)
+    back_ra, back_dec = (np.asarray(c)[:-1] for c in wcs.pixel_to_world(x, y))
+    there = np.isfinite(back_ra)
+    assert np.all(separation(back_ra[there], back_dec[there], ra[there], dec[there]) < 0.011 * 3e-3)
 
 
 @settings(deadline=None)
@@ -116,9 +113,8 @@ def test_cutouts_have_the_parents_sky(header: fits.Header, dx: int, dy: int) -> 
     assert separation(*moved.pixel_to_world(x - dx, y - dy), *true).max() < 1e-12
     again = AstropyWCS.from_header(moved.to_fits_header())
     # Header cards hold 16 digits, astropy's own writer of SIP and PV fewer: a thousandth of a pixel.
-    assert separation(*again.pixel_to_world(x - dx, y - dy), *true).max() < 1e-3 * abs(
-        header["CD1_1"] + 1j * header["CD2_1"]
-    )
+    scale = math.hypot(header["CD1_1"], header["CD2_1"])
+    assert separation(*again.pixel_to_world(x - dx, y - dy), *true).max() < 1e-3 * scale
 
 
 @settings(deadline=None)
@@ -139,7 +135,9 @@ def test_angle_and_scale_of_the_middle(header: fits.Header) -> None:
 
 
 def test_shapes_in_are_shapes_out() -> None:
-    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -1e-4, "CDELT2": 1e-4})
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -1e-4, "CDELT2": 1e-4}
+    zeros = dict.fromkeys(("CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2"), 0.0)
+    header = fits.Header({**cards, **zeros})
     wcs = AstropyWCS.from_header(header)
     for function in (wcs.pixel_to_world, wcs.world_to_pixel):
         assert all(type(v) is float for v in function(1, 2))
@@ -204,6 +202,6 @@ def _is_broken(header: Any) -> bool:
     """Say whether astropy cannot write the header down, which its WCS begins with."""
     try:
         header.tostring()
-    except ValueError:
+    except (ValueError, fits.VerifyError):
         return True
     return False

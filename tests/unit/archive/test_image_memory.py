@@ -73,7 +73,7 @@ def test_facts_follow_from_arrays_and_wcs(image: snapdb.Image) -> None:
 
 
 def test_unknown_fact_is_refused_by_name(image: snapdb.Image) -> None:
-    with pytest.raises(UsageError, match="zeropiont.*did you mean 'zeropoint'"):
+    with pytest.raises(UsageError, match=r"zeropiont.*did you mean 'zeropoint'"):
         snapdb.Image(data=image.data, zeropiont=3)
     with pytest.raises(UsageError, match="width follows from the pixels"):
         image.width = 7
@@ -132,7 +132,7 @@ def test_includes_radec_up_to_the_outer_edges(image: snapdb.Image) -> None:
     wcs = make_wcs()
     x = np.array([-0.49, -0.51, 59.49, 59.51, 30.0])
     ra, dec = wcs.all_pix2world(x, np.full(5, 20.0), 0)
-    assert image.includes_radec(ra, dec).tolist() == [True, False, True, False, True]
+    assert np.asarray(image.includes_radec(ra, dec)).tolist() == [True, False, True, False, True]
     assert image.includes_radec(float(ra[0]), float(dec[0])) is True
     assert image.includes_radec(np.nan, 0.0) is False
     assert image.includes_radec(180.001, 20.0) is False  # the other side of the sky
@@ -165,7 +165,9 @@ def test_cutout_has_its_own_sky_and_its_parents_facts(image: snapdb.Image) -> No
     true_ra, true_dec = wcs.all_pix2world(xx + 16, yy + 11, 0)
     np.testing.assert_allclose(ra, np.asarray(true_ra) % 360, atol=1e-10)
     np.testing.assert_allclose(dec, true_dec, atol=1e-10)
-    assert (cutout.ra_corner_00, cutout.dec_corner_00) == pytest.approx((ra[0, 0], dec[0, 0]), abs=1e-10)
+    assert (cutout.ra_corner_00, cutout.dec_corner_00) == pytest.approx(
+        (np.asarray(ra)[0, 0], np.asarray(dec)[0, 0]), abs=1e-10
+    )
     assert (cutout.band, cutout.mjd, cutout.zeropoint, cutout.kind) == ("r", 60000.5, 25.0, "cutout")
     assert (cutout.parent, cutout.box.x0, cutout.box.y0, cutout.origin) == (image, 16, 11, (16, 11))
     assert cutout.full_filepath is None
@@ -199,8 +201,8 @@ def test_strict_partial_trim(image: snapdb.Image) -> None:
     assert trim.origin == (0, 0)
     for mode in ("strict", "partial", "trim"):
         with pytest.raises(NoOverlapError):
-            image.get_cutout(-40, 5, 7, mode=mode)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="strict.*partial.*trim"):
+            image.get_cutout(-40, 5, 7, mode=mode)
+    with pytest.raises(UsageError, match=r"strict.*partial.*trim"):
         image.get_cutout(5, 5, 7, mode="clip")  # type: ignore[arg-type]
 
 
@@ -226,7 +228,7 @@ def test_positions_that_do_not_project_are_no_overlap(
 ) -> None:
     for mode in ("strict", "partial", "trim"):
         with pytest.raises((NoOverlapError, UsageError)):
-            image.get_ra_dec_cutout(*position, 5, mode=mode)  # type: ignore[arg-type]
+            image.get_ra_dec_cutout(*position, 5, mode=mode)
 
 
 def test_sky_cutout_accepts_what_users_have(image: snapdb.Image) -> None:
@@ -240,7 +242,7 @@ def test_sky_cutout_accepts_what_users_have(image: snapdb.Image) -> None:
         ("0h0m0s", "-20d"),
         (360.0, -20.0),
     ):
-        np.testing.assert_array_equal(image.get_ra_dec_cutout(*position, 5).data, plain.data)
+        np.testing.assert_array_equal(image.get_ra_dec_cutout(position[0], position[1], 5).data, plain.data)
 
 
 def test_save_writes_what_astropy_reads(image: snapdb.Image, tmp_path: Path) -> None:
@@ -276,8 +278,8 @@ def test_save_honours_which_and_three_files(image: snapdb.Image, tmp_path: Path)
     )
     assert [p.name for p in paths] == ["x_image.fits", "x_noise.fits", "x_flags.fits"]
     again = snapdb.Image(tmp_path / "x", std_imagenames=True)
-    np.testing.assert_array_equal(again.noise, image.noise)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(again.flags, image.flags)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(again.noise, image.noise)
+    np.testing.assert_array_equal(again.flags, image.flags)
 
 
 def test_save_never_writes_over_what_it_reads(image: snapdb.Image, tmp_path: Path) -> None:

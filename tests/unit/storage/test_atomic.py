@@ -16,7 +16,7 @@ def test_file_appears_with_its_content(tmp_path: Path) -> None:
         out.write(b"whole")
         assert not target.exists()
     assert target.read_bytes() == b"whole"
-    assert os.listdir(target.parent) == ["a.bin"]
+    assert list(target.parent.iterdir()) == [target]
 
 
 def test_nothing_is_left_when_the_block_raises(tmp_path: Path) -> None:
