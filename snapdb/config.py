@@ -75,6 +75,30 @@ def read_settings(
     return Settings(url=found_url, store=found_store, source=source)
 
 
+def write_settings(path: Path, *, url: str) -> None:
+    """Write a settings file that names an archive.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file; it must not exist.
+    url : str
+        Archive folder or database URL, without password. A folder may be relative to the file.
+
+    Raises
+    ------
+    ConfigError
+        If the file exists, or cannot be written.
+    """
+    quoted = url.replace("\\", "\\\\").replace('"', '\\"')
+    try:
+        with path.open("x", encoding="utf-8") as out:
+            out.write(f'url = "{quoted}"\n')
+    except OSError as err:
+        msg = f"settings file {path} cannot be written: {err.strerror}"
+        raise ConfigError(msg, path=str(path)) from err
+
+
 def _first(sources: list[tuple[str, dict[str, Any]]], key: str) -> tuple[str | None, str]:
     """Give the first value of a key, and the name of its source."""
     for name, values in sources:

@@ -35,7 +35,8 @@ def connect(
         A folder (an embedded archive), ``sqlite:///FILE``, or
         ``postgresql://[USER@]HOST[:PORT]/DATABASE``. When not given: the
         environment's ``SNAPDB_URL``, ``url`` in ``./snapdb.toml`` or in the
-        user's settings, else the folder ``./snapdb-archive``.
+        user's settings, else the working directory if it is an archive, else
+        the folder ``./snapdb-archive``.
     store : str or Path, optional
         Base folder of the archive's files; what lies below it is registered by
         its relative path, so that it can be mounted elsewhere. By default
@@ -92,7 +93,7 @@ def find_place(settings: Settings) -> Place:
     ConfigError
         If the URL is of no known kind.
     """
-    text = settings.url or DEFAULT_FOLDER
+    text = settings.url or _nearest_folder()
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
     if not scheme:
         folder = Path(text).expanduser().absolute()
@@ -112,6 +113,11 @@ def find_place(settings: Settings) -> Place:
         "give a folder, sqlite:///FILE or postgresql://HOST/DATABASE"
     )
     raise ConfigError(msg, url=text)
+
+
+def _nearest_folder() -> str:
+    """Give the working directory when it is an archive, else the default folder in it."""
+    return "." if Path(REGISTRY_NAME).is_file() else DEFAULT_FOLDER
 
 
 def _check_folder(place: Place, settings: Settings, *, create: bool) -> None:

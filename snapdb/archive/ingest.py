@@ -198,6 +198,8 @@ class Ingest:
         """Bring a group's files where the plan wants them, and give their rows."""
         records = {}
         for path, found in reading.fingerprints.items():
+            if Path(path) in reading.left_out:
+                continue
             state = FileState.IN_PLACE
             key = self.store.key_of(path)
             if self.plan.placement != "in-place":
@@ -228,7 +230,10 @@ class Ingest:
     def _end_group(self, reading: GroupReading, kind: OutcomeKind, ids: tuple[UUID, ...]) -> None:
         """Say how a group that was read ended."""
         warnings = tuple(dict.fromkeys(w for d in reading.images for w in d.warnings))
-        self._end((reading.group.primary, *reading.group.companions), kind, ids=ids, warnings=warnings)
+        taken = [p for p in reading.group.companions if p not in reading.left_out]
+        self._end((reading.group.primary, *taken), kind, ids=ids, warnings=warnings)
+        for path, error in reading.left_out.items():
+            self._end((path,), OutcomeKind.REFUSED, error=error)
 
     def _refuse(self, group: "FileGroup", error: SnapdbError) -> None:
         """Refuse a group with one reason."""

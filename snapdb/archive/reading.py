@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snapdb.errors import SnapdbError
+from snapdb.errors import NotAnImageError, SnapdbError
 from snapdb.storage import FileFingerprint, fingerprint
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class GroupReading:
     """Path -> size, time and digest."""
     error: SnapdbError | None = None
     """Why nothing of it can be registered."""
+    left_out: dict[Path, SnapdbError] = field(default_factory=dict)
+    """Companions that go with no image, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +52,30 @@ def read_group(task: ReadingTask) -> GroupReading:
         for path in (group.primary, *group.companions):
             reading.fingerprints[str(path)] = fingerprint(path)
         reading.images = describe(group.primary, companions=group.companions, instrument=task.instrument)
+        reading.left_out = _find_left_out(reading)
     except SnapdbError as err:
         reading.error = err
     return reading
+
+
+def _find_left_out(reading: GroupReading) -> dict[Path, SnapdbError]:
+    """Find the companions that no image took a plane from."""
+    from snapdb.formats.source import open_source
+
+    taken = {plane.path for image in reading.images for plane in image.planes}
+    left_out: dict[Path, SnapdbError] = {}
+    for path in reading.group.companions:
+        if str(path) in taken:
+            continue
+        try:
+            open_source(path)
+            name = reading.group.primary.name
+            left_out[path] = NotAnImageError(
+                f"{path}: it holds no plane that goes with {name}", path=str(path)
+            )
+        except SnapdbError as err:
+            left_out[path] = err
+    return left_out
 
 
 def read_groups(tasks: Sequence[ReadingTask], jobs: int) -> Iterator[GroupReading]:

@@ -10,7 +10,7 @@ module           holds
 ``header``       headers as astropy's: read, cropped, made
 ``wcs``          world coordinates, with the tables that other HDUs hold
 ``scan``         the byte index: a bounded walk over headers
-``unwrap``       gzip and bzip2, bounded
+``unwrap``       gzip and bzip2, bounded; ``kept`` holds the last ones
 ``maps``         header maps, the TOML files of ``instruments/``
 ``lookup``       cards looked up by a map's rules; with ``facts``, ``moment``, ``photometric``
 ===============  ==================================================================

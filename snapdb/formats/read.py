@@ -2,7 +2,7 @@
 
 Plain files are read row by row with positioned reads, which share no file
 position and so may run in several threads at once. Wrapped files have no random
-access: their bytes are unwrapped once for the life of a reader.
+access: their bytes are unwrapped once, and kept in bounded memory.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from snapdb.errors import CorruptFileError, ObjectMissingError, ShapeError, StorageError
-from snapdb.formats.unwrap import open_unwrapped
+from snapdb.formats.kept import KEPT
 from snapdb.model.layout import Codec, Container, Meaning, PlaneLayout
 from snapdb.pixels.box import Box
 from snapdb.types import PixelArray
@@ -187,8 +187,7 @@ class PlaneReader:
         with self._lock:
             if self._unwrapped is None:
                 self._descriptor()
-                with open_unwrapped(self._path) as stream:
-                    self._unwrapped = stream.read()
+                self._unwrapped = KEPT.read(self._path)
             return self._unwrapped
 
     def _read_tiles(self, layout: PlaneLayout, box: Box) -> PixelArray:

@@ -162,20 +162,25 @@ def _take_position(given: Mapping[str, Any]) -> tuple[float | None, float | None
     for name in ("ra", "dec"):
         if isinstance(given.get(name), bool):
             raise _refused(name, given[name], "an angle in degrees")
-    ra, dec = given["ra"], given.get("dec")
-    if not (isinstance(ra, Real) and isinstance(dec, Real)):
-        from snapdb.sky.units import split_coordinates
-
-        try:
-            ra, dec = split_coordinates(ra, dec)
-        except UsageError as err:
-            msg = f"ra, dec: {err}"
-            raise SearchError(msg, parameter="ra", value=ra) from err
+    ra, dec = _to_angles(given["ra"], given.get("dec"))
     right, up = _to_number("ra", ra), _to_number("dec", dec)
     if abs(up) > 90:
         raise _refused("dec", up, "a declination between -90 and 90 degrees")
     wrapped = right % 360.0
     return (wrapped if wrapped < 360.0 else 0.0), up
+
+
+def _to_angles(ra: Any, dec: Any) -> tuple[Any, Any]:
+    """Give a position of any form as two numbers."""
+    if isinstance(ra, Real) and isinstance(dec, Real):
+        return ra, dec
+    from snapdb.sky.units import split_coordinates
+
+    try:
+        return split_coordinates(ra, dec)
+    except UsageError as err:
+        msg = f"ra, dec: {err}"
+        raise SearchError(msg, parameter="ra", value=ra) from err
 
 
 def _take_count(given: Mapping[str, Any], name: str) -> int | None:

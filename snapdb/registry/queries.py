@@ -174,7 +174,10 @@ def _record_columns(dialect: str) -> list[ColumnElement[Any]]:
     columns: list[ColumnElement[Any]] = [column_of(name) for name in RECORD_NAMES]
     if dialect == "sqlite":
         return columns
-    return [cast(c, Text) if name in _JSON else c for name, c in zip(RECORD_NAMES, columns, strict=True)]
+    return [
+        cast(c, Text).label(name) if name in _JSON else c
+        for name, c in zip(RECORD_NAMES, columns, strict=True)
+    ]
 
 
 def column_of(name: str) -> Column[Any]:

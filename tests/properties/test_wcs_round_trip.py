@@ -20,6 +20,7 @@ from snapdb.sky.wcs import AstropyWCS, wcs_text
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 SIZE = 1000
+SIGNS = st.sampled_from([-1.0, 1.0])
 CENTERS = st.tuples(
     st.sampled_from([0.0, 1e-6, 180.0, 359.9999]) | st.floats(0, 359.9),
     st.sampled_from([-90.0, 90.0, 89.9, 0.0]) | st.floats(-90, 90),
@@ -31,7 +32,7 @@ def _sip(draw: st.DrawFn) -> dict[str, float]:
     cards: dict[str, float] = {"A_ORDER": 3, "B_ORDER": 3}
     for letter in "AB":
         for p, q in ((2, 0), (1, 1), (0, 2), (3, 0), (2, 1), (0, 3)):
-            cards[f"{letter}_{p}_{q}"] = draw(st.floats(-1, 1)) * 4.0 / (SIZE / 2) ** (p + q)
+            cards[f"{letter}_{p}_{q}"] = draw(st.floats(0.1, 1)) * draw(SIGNS) * 4.0 / (SIZE / 2) ** (p + q)
     return cards
 
 
@@ -167,7 +168,7 @@ def _celestial_hdus() -> Iterator[tuple[str, Any, Any]]:
 def test_every_real_header() -> None:
     """Positions equal astropy's from the whole header, converted by its own frames; pixels come back."""
     rng = np.random.default_rng(5)
-    seen = 0
+    seen = compared = 0
     for name, hdu, hdus in _celestial_hdus():
         header = hdu.header
         width, height = header["NAXIS1"], header["NAXIS2"]
@@ -181,27 +182,24 @@ def test_every_real_header() -> None:
         back = wcs.world_to_pixel(ra, dec)
         assert np.hypot(back[0] - x, back[1] - y).max() < 1e-6, name
         assert Footprint.from_wcs(wcs, width, height).contains(np.asarray(ra), np.asarray(dec)).all(), name
-        if not _oracle_differs(header):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                true = WCS(header, fobj=hdus).celestial.pixel_to_world(x, y).icrs
-            assert separation(ra, dec, true.ra.deg, true.dec.deg).max() < 1e-10, name
+        true = _oracle(header, hdus, x, y)
+        if true is not None:
+            assert separation(ra, dec, *true).max() < 1e-10, name
+            compared += 1
         if not any(str(header.get(card, "")).lower() == "lookup" for card in ("CPDIS1", "D2IMDIS1")):
             again = AstropyWCS.from_text(wcs_text(header))
             assert separation(*again.pixel_to_world(x, y), ra, dec).max() < 1e-10, name
         seen += 1
     assert seen > 100
+    assert compared >= seen - 5
 
 
-def _oracle_differs(header: Any) -> bool:
-    """Headers that astropy cannot read as they stand: a faulty CONTINUE card, no scale at all."""
-    return ("CDELT1" not in header and "CD1_1" not in header and "PC1_1" not in header) or _is_broken(header)
-
-
-def _is_broken(header: Any) -> bool:
-    """Say whether astropy cannot write the header down, which its WCS begins with."""
-    try:
-        header.tostring()
-    except (ValueError, fits.VerifyError):
-        return True
-    return False
+def _oracle(header: Any, hdus: Any, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """ICRS degrees by astropy from the whole header; None where it cannot read it as it stands."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            true = WCS(header, fobj=hdus).celestial.pixel_to_world(x, y).icrs
+        except (ValueError, MemoryError, fits.VerifyError):
+            return None
+    return true.ra.deg, true.dec.deg
