@@ -1,6 +1,7 @@
 """Registries for tests: the same ones on SQLite and on PostGIS."""
 
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,16 +9,16 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import make_url
 
 from snapdb.model.file import FileRecord
 from snapdb.model.image import ImageFacts, NewImage, NewPlane
 from snapdb.model.layout import PlaneLayout
 from snapdb.model.provenance import Provenance
+from snapdb.model.search import CORNERS
 from snapdb.registry import Registry, migrate
-from snapdb.registry.tables import CORNERS
 from snapdb.testing.postgis import Server, find_or_start_server
 
-TEMPLATE = "snapdb_test_template"
 COMPOSE_FILE = Path(__file__).resolve().parents[1] / "docker-compose.yml"
 BOTH = [pytest.param("sqlite"), pytest.param("postgis", marks=pytest.mark.postgis)]
 
@@ -29,18 +30,18 @@ class Databases:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.made: list[str] = []
-        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", TEMPLATE)
-        self._run("CREATE DATABASE {}", TEMPLATE)
-        migrate(self.url_of(TEMPLATE))
+        self.prefix = f"snapdb_test_{os.getpid()}"
+        self.template = f"{self.prefix}_template"
+        self._run("CREATE DATABASE {}", self.template)
+        migrate(self.url_of(self.template))
 
     def url_of(self, name: str) -> str:
         """Give the URL of a database on the server."""
-        return f"{self.server.admin_url.rpartition('/')[0]}/{name}"
+        return make_url(self.server.admin_url).set(database=name).render_as_string(hide_password=False)
 
     def clone(self) -> str:
         """Make a database with all tables, and give its URL."""
-        return self._make("CREATE DATABASE {} TEMPLATE " + TEMPLATE)
+        return self._make("CREATE DATABASE {} TEMPLATE " + self.template)
 
     def make_empty(self) -> str:
         """Make a database without tables, and give its URL."""
@@ -48,11 +49,15 @@ class Databases:
 
     def drop(self, url: str) -> None:
         """Drop a database, whoever is connected."""
-        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", url.rpartition("/")[2])
+        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", str(make_url(url).database))
+
+    def close(self) -> None:
+        """Leave the server as it was."""
+        self.drop(self.url_of(self.template))
+        self.server.stop()
 
     def _make(self, statement: str) -> str:
-        name = f"snapdb_test_{next(_numbers)}"
-        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+        name = f"{self.prefix}_{next(_numbers)}"
         self._run(statement, name)
         return self.url_of(name)
 
@@ -66,9 +71,12 @@ def databases() -> Iterator[Databases]:
     """PostGIS databases, on a server that is found or started."""
     server = find_or_start_server(COMPOSE_FILE)
     try:
-        yield Databases(server)
-    finally:
+        made = Databases(server)
+    except BaseException:
         server.stop()
+        raise
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

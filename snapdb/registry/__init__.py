@@ -4,6 +4,7 @@
 module              holds
 ==================  ============================================================
 ``registry``        :class:`Registry`, what the rest of snapdb sees
+``connected``       opening and closing; the connections it holds
 ``tables``          the tables; ``schema`` their version, ``engine`` connections
 ``queries``         searches as statements; ``records`` rows as records
 ``writes``          images in; ``files``, ``provenances``, ``reads`` the rest

@@ -143,12 +143,13 @@ class AstropyWCS(BaseWCS):
 
         with _translated():
             mended, notes = mend_header(_as_header(header))
-            for note in notes:
-                warnings.warn(note, stacklevel=2)
             if "CTYPE1" not in mended:
                 msg = "the header has no world coordinates (CTYPE1 is absent)"
                 raise ProjectionError(msg)
-            return cls(WCS(mended, fobj=fobj, naxis=2))
+            made = cls(WCS(mended, fobj=fobj, naxis=2))
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+        return made
 
     @classmethod
     def from_text(cls, text: str) -> Self:

@@ -85,12 +85,10 @@ JSON_VALUES = st.recursive(
     | st.booleans()
     | st.integers(-(2**200), 2**200)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))),
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))), inner, max_size=4
-        )
+        | st.dictionaries(st.text(st.characters(codec="utf-8", exclude_characters="\0")), inner, max_size=4)
     ),
     max_leaves=12,
 )

@@ -105,7 +105,8 @@ def test_times_are_taken_in_many_forms(moment: object) -> None:
 )
 def test_positions_are_taken_in_many_forms(ra: Any, dec: Any) -> None:
     search = make_search(ra=ra, dec=dec)
-    assert (search.ra, search.dec) == (pytest.approx(187.5, abs=1e-9), pytest.approx(-12.5, abs=1e-9))
+    assert search.ra == pytest.approx(187.5, abs=1e-9)
+    assert search.dec == pytest.approx(-12.5, abs=1e-9)
 
 
 def test_right_ascension_never_rounds_up_to_360() -> None:

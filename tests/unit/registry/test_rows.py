@@ -4,6 +4,7 @@ import json
 import pickle
 import sqlite3
 import time
+from dataclasses import fields
 from uuid import RFC_4122
 
 import psycopg
@@ -20,10 +21,12 @@ from snapdb.errors import (
     SnapdbError,
     UsageError,
 )
+from snapdb.model.image import ImageRecord
 from snapdb.registry.engine import read_url, show_url
 from snapdb.registry.errors import translated
 from snapdb.registry.ewkb import read_polygon, write_point, write_polygon
 from snapdb.registry.ids import make_id
+from snapdb.registry.queries import RECORD_NAMES
 from snapdb.registry.records import JsonMapping
 
 
@@ -61,6 +64,11 @@ def test_rings_come_back_to_the_last_bit_but_one(ring: list[tuple[float, float]]
     for (ra, _), (expected, _) in zip(found, ring, strict=True):
         assert 0 <= ra < 360
         assert abs(ra - expected) <= 6e-14  # one step of a float64 near 360
+
+
+def test_records_have_every_field_that_the_dataclass_has() -> None:
+    assert sorted(RECORD_NAMES) == sorted(f.name for f in fields(ImageRecord))
+    assert not hasattr(ImageRecord, "__post_init__")  # records are made by their slots, past the constructor
 
 
 def test_json_waits_until_it_is_read() -> None:
