@@ -176,16 +176,7 @@ def _create_image() -> None:
         _foreign("image", "file_id", "file", "RESTRICT"),
         *_image_checks(),
     )
-    exposures = sa.text("kind = 'exposure'")
-    op.create_index(
-        "uq_image_observation",
-        "image",
-        ["provenance_id", "observation_id", "sca", "band"],
-        unique=True,
-        postgresql_where=exposures,
-        sqlite_where=exposures,
-    )
-    for columns in (("file_id",), ("band", "mjd"), ("mjd",), ("observation_id",), ("dec",)):
+    for columns in (("file_id",), ("band", "mjd"), ("mjd",), ("observation_id", "sca", "band"), ("dec",)):
         _index("image", *columns)
 
 

@@ -16,7 +16,14 @@ from uuid import UUID
 
 from snapdb.archive.reading import GroupReading, ReadingTask, describe_error, read_groups
 from snapdb.archive.report import IngestReport
-from snapdb.errors import ChangedFileError, ConflictError, ObjectMissingError, SnapdbError, StorageError
+from snapdb.errors import (
+    ChangedFileError,
+    ConflictError,
+    ObjectMissingError,
+    SnapdbError,
+    StorageError,
+    UsageError,
+)
 from snapdb.model.file import FileRecord, FileState
 from snapdb.model.image import NewImage
 from snapdb.model.outcome import Outcome, OutcomeKind
@@ -25,7 +32,7 @@ from snapdb.storage import LocalStore, fingerprint
 
 if TYPE_CHECKING:
     from snapdb.formats.describe import Described, FileGroup
-    from snapdb.registry import Registry
+    from snapdb.registry import AddedImage, Registry
 
 Placement = Literal["in-place", "copy", "link"]
 OnError = Literal["skip", "stop"]
@@ -167,7 +174,7 @@ class Ingest:
         """Register a batch in one transaction, or its groups one by one."""
         try:
             self._register_together(batch)
-        except (ConflictError, StorageError) as err:
+        except (UsageError, ConflictError, StorageError) as err:
             if len(batch) == 1:
                 self._refuse(batch[0].group, err)
                 return
@@ -187,12 +194,14 @@ class Ingest:
             files |= self._place(reading)
         images = [(reading, self._new_image(d)) for reading in batch for d in reading.images]
         added = self.registry.add_images([i for _, i in images], files, update=self.plan.update)
-        by_group: dict[int, list[tuple[UUID, str]]] = {id(r): [] for r in batch}
+        by_group: dict[int, list[AddedImage]] = {id(r): [] for r in batch}
         for (reading, _), result in zip(images, added, strict=True):
-            by_group[id(reading)].append((result.id, str(result.outcome)))
+            by_group[id(reading)].append(result)
         for reading in batch:
             results = by_group[id(reading)]
-            self._end_group(reading, _worst(o for _, o in results), tuple(i for i, _ in results))
+            kind = _worst(str(r.outcome) for r in results)
+            twins = [f"the same exposure, detector and band as {r.twin}" for r in results if r.twin]
+            self._end_group(reading, kind, tuple(r.id for r in results), twins)
 
     def _place(self, reading: GroupReading) -> dict[str, FileRecord]:
         """Bring a group's files where the plan wants them, and give their rows."""
@@ -227,9 +236,11 @@ class Ingest:
 
     # How files end
 
-    def _end_group(self, reading: GroupReading, kind: OutcomeKind, ids: tuple[UUID, ...]) -> None:
+    def _end_group(
+        self, reading: GroupReading, kind: OutcomeKind, ids: tuple[UUID, ...], notes: Sequence[str] = ()
+    ) -> None:
         """Say how a group that was read ended."""
-        warnings = tuple(dict.fromkeys(w for d in reading.images for w in d.warnings))
+        warnings = tuple(dict.fromkeys((*(w for d in reading.images for w in d.warnings), *notes)))
         taken = [p for p in reading.group.companions if p not in reading.left_out]
         self._end((reading.group.primary, *taken), kind, ids=ids, warnings=warnings)
         for path, error in reading.left_out.items():

@@ -1,6 +1,6 @@
 """Where the pixels of one plane lie: enough to read any box of it without its header."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Self
 
@@ -76,7 +76,8 @@ class PlaneLayout:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the layout as plain JSON values, without what is at its default."""
-        return {k: v for k, v in asdict(self).items() if v != _DEFAULTS.get(k, _ABSENT)}
+        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {k: v for k, v in values if v != _DEFAULTS.get(k, _ABSENT)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

@@ -151,9 +151,7 @@ class Registry(Connected):
         Raises
         ------
         ConflictError
-            If an exposure of the same observation, detector and band is registered
-            from another file (its ``conflicts`` are pairs of path and other path),
-            or a file has other bytes than when it was registered.
+            If a file has other bytes than when it was registered, or an id is taken.
         NotFoundError
             If a provenance is not registered.
         UsageError

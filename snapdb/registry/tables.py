@@ -24,7 +24,6 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     Uuid,
-    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -206,21 +205,9 @@ image = Table(
     _between("zeropoint", "-1e6", "1e6"),
     _between("release_date", "-1e9", "1e9"),
     CheckConstraint("data_units IN ('counts', 'rate')", name="data_units"),
-    # One exposure of one detector enters once for each provenance. Cutouts and differences share these
-    # with the exposure that they come from, and each other; NULLs never clash.
-    Index(
-        "uq_image_observation",
-        "provenance_id",
-        "observation_id",
-        "sca",
-        "band",
-        unique=True,
-        postgresql_where=text("kind = 'exposure'"),
-        sqlite_where=text("kind = 'exposure'"),
-    ),
     Index("ix_image_band_mjd", "band", "mjd"),
     Index("ix_image_mjd", "mjd"),
-    Index("ix_image_observation_id", "observation_id"),
+    Index("ix_image_observation_id_sca_band", "observation_id", "sca", "band"),
     Index("ix_image_dec", "dec"),
     Index("ix_image_footprint", "footprint", "band", "mjd", postgresql_using="gist").ddl_if(
         dialect="postgresql"

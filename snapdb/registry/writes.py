@@ -31,6 +31,8 @@ class AddedImage:
     id: UUID
     outcome: OutcomeKind
     """Registered, unchanged or updated."""
+    twin: str | None = None
+    """Key of another file that holds the same exposure, detector and band, if there is one."""
 
 
 class Key(NamedTuple):
@@ -83,7 +85,7 @@ def add_images(
     file_ids = ensure_files(connection, files.values(), update_known=update_known)
     entries = [_plan(new, files, file_ids) for new in images]
     _match_known(connection, entries, update_known=update_known)
-    _check_exposures(connection, entries)
+    twins = _find_twins(connection, entries)
     todo = sorted((e for e in entries if e.outcome is not OutcomeKind.UNCHANGED), key=lambda e: e.key)
     rows = {e.id: _to_row(e, spatial) for e in todo}
     fresh = [e for e in todo if e.outcome is OutcomeKind.REGISTERED]
@@ -92,7 +94,7 @@ def add_images(
         _match_winners(connection, fresh)
     _replace_known(connection, [e for e in todo if e.outcome is OutcomeKind.UPDATED], rows)
     _write_parts(connection, spatial, todo, files, file_ids)
-    return [AddedImage(id=e.id, outcome=e.outcome) for e in entries]
+    return [AddedImage(id=e.id, outcome=e.outcome, twin=twin) for e, twin in zip(entries, twins, strict=True)]
 
 
 def _check_planes(images: Sequence[NewImage], files: Mapping[str, FileRecord]) -> None:
@@ -174,38 +176,25 @@ def _exposure_of(new: NewImage) -> Exposure | None:
     return Exposure(new.provenance_id, facts.observation_id, facts.sca, facts.band)
 
 
-def _check_exposures(connection: Connection, entries: Sequence[_Entry]) -> None:
-    """Refuse a second image of the same exposure, detector and band; never merge them."""
-    owners: dict[Exposure, tuple[UUID, str]] = {}
-    pending = [(e, exposure) for e in entries if (exposure := _exposure_of(e.new)) is not None]
+def _find_twins(connection: Connection, entries: Sequence[_Entry]) -> list[str | None]:
+    """Find, for each image, another file of the same exposure, detector and band.
+
+    An archive may hold an exposure in two encodings; both are registered, and whoever
+    adds the second is told.
+    """
+    owners: dict[Exposure, str] = {}
+    exposures = [_exposure_of(e.new) for e in entries]
     c = image.c
-    columns = (c.provenance_id, c.observation_id, c.sca, c.band, c.id, file.c.key)
+    columns = (c.provenance_id, c.observation_id, c.sca, c.band, file.c.key)
     query = select(*columns).join(file, file.c.id == c.file_id).where(c.kind == "exposure")
-    for some in batches({exposure.observation_id for _, exposure in pending}):
-        for *parts, id_, key in connection.execute(query.where(c.observation_id.in_(some))):
-            owners[Exposure(*parts)] = (id_, key)
-    clashes = []
-    for entry, exposure in pending:
-        if entry.outcome is OutcomeKind.UNCHANGED:
-            continue
-        owner, other = owners.setdefault(exposure, (entry.id, entry.file_key))
-        if owner != entry.id:
-            clashes.append((entry, exposure, other))
-    if clashes:
-        _refuse(clashes)
-
-
-def _refuse(clashes: Sequence[tuple[_Entry, Exposure, str]]) -> None:
-    """Say which exposures clash, naming both files of the first."""
-    entry, exposure, other = clashes[0]
-    more = f" (and {len(clashes) - 1} more like it)" if len(clashes) > 1 else ""
-    what = f"observation {exposure.observation_id!r}, detector {exposure.sca}, band {exposure.band!r}"
-    msg = (
-        f"{entry.path}: {what} is registered already, from {other}{more}; if they are different exposures, "
-        "give them different observation ids; if this is a new processing, give it another provenance"
-    )
-    conflicts = tuple((e.path, o) for e, _, o in clashes)
-    raise ConflictError(msg, path=entry.path, other=other, conflicts=conflicts)
+    for some in batches({exposure.observation_id for exposure in exposures if exposure is not None}):
+        for *parts, key in connection.execute(query.where(c.observation_id.in_(some)).order_by(c.id)):
+            owners.setdefault(Exposure(*parts), key)
+    twins: list[str | None] = []
+    for entry, exposure in zip(entries, exposures, strict=True):
+        first = owners.setdefault(exposure, entry.file_key) if exposure is not None else entry.file_key
+        twins.append(None if first == entry.file_key else first)
+    return twins
 
 
 def _to_row(entry: _Entry, spatial: Spatial) -> dict[str, Any]:

@@ -22,8 +22,7 @@ import psycopg
 from snapdb.errors import ConfigError
 
 DSN_VARIABLE = "SNAPDB_TEST_DSN"
-_SERVICE = "postgis"
-_PROJECT = "snapdb-test"
+_SERVICE = "db"
 _WAIT_S = 60.0
 _ADVICE = (
     "install PostgreSQL with PostGIS (Debian: apt-get install postgresql postgresql-15-postgis-3), "
@@ -59,7 +58,8 @@ def find_or_start_server(compose_file: Path | None = None) -> Server:
     Parameters
     ----------
     compose_file : Path, optional
-        ``docker-compose.yml`` with a service ``postgis``.
+        ``docker-compose.yml`` with a service ``db``, whose user, password and
+        database are ``snapdb``.
 
     Returns
     -------
@@ -113,14 +113,19 @@ def _docker_answers() -> bool:
 
 
 def _start_service(compose_file: Path) -> Server:
-    """Start the compose service on a free port."""
-    compose = ["docker", "compose", "--project-name", _PROJECT, "--file", str(compose_file)]
+    """Use the compose service, which is left as it was found: running or not."""
+    compose = ["docker", "compose", "--file", str(compose_file)]
+    running = [*compose, "ps", "--quiet", "--status", "running", _SERVICE]
+    was_running = bool(_run(running, "asking for the Docker service").strip())
     _run([*compose, "up", "--detach", "--wait", _SERVICE], "starting the Docker service")
-    address = _run([*compose, "port", _SERVICE, "5432"], "asking for the service's port").strip()
-    url = f"postgresql://snapdb:snapdb@{address.replace('0.0.0.0', '127.0.0.1')}/snapdb"  # noqa: S104  # as docker says it
+    port = (
+        _run([*compose, "port", _SERVICE, "5432"], "asking for the service's port").strip().rpartition(":")[2]
+    )
+    url = f"postgresql://snapdb:snapdb@127.0.0.1:{port}/snapdb"
 
     def stop() -> None:
-        _run([*compose, "down", "--volumes"], "stopping the Docker service")
+        if not was_running:
+            _run([*compose, "stop", _SERVICE], "stopping the Docker service")
 
     try:
         _await_answer(url)

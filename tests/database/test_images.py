@@ -153,49 +153,33 @@ def test_other_bytes_are_refused_without_update(
         filled.add_images([image], files_of(image, sha256="1" * 64))
 
 
-def test_a_second_file_of_one_exposure_is_refused_naming_both(
+def test_a_second_file_of_one_exposure_is_told_of_the_first(
     filled: Registry, make_image: MakeImage, files_of: FilesOf
 ) -> None:
     add(filled, files_of, make_image("a.fits", observation_id="7", sca=3, band="r"))
-    images = [make_image(f"{n}.fits", observation_id="7", sca=3, band="r") for n in "bc"]
-    with pytest.raises(
-        ConflictError, match=r"b.fits: observation '7', detector 3.* from store/a.fits"
-    ) as caught:
-        filled.add_images([make_image("new.fits"), *images], files_of(make_image("new.fits"), *images))
-    assert caught.value.fields["conflicts"] == (("b.fits", "store/a.fits"), ("c.fits", "store/a.fits"))
-    assert find(filled) == ["a.fits"]  # all or nothing
-    assert filled.find_files(["store/new.fits"]) == {}
+    images = [make_image(f"{n}.fits", observation_id="7", sca=3, band=band) for n, band in ("br", "ci", "di")]
+    added = filled.add_images(images, files_of(*images))
+    assert [a.twin for a in added] == ["store/a.fits", None, "store/c.fits"]
+    assert filled.count_images(make_search(observation_id="7")) == 4
+    again = filled.add_images(images, files_of(*images))
+    assert [a.twin for a in again] == [a.twin for a in added]
 
 
-def test_two_files_of_one_exposure_in_one_call_are_refused(
-    filled: Registry, make_image: MakeImage, files_of: FilesOf
-) -> None:
-    images = [make_image(f"{n}.fits", observation_id="7", sca=3, band="r") for n in "bc"]
-    with pytest.raises(ConflictError, match=r"c.fits: .* from store/b.fits"):
-        filled.add_images(images, files_of(*images))
+def test_one_image_given_twice_is_refused(filled: Registry, make_image: MakeImage, files_of: FilesOf) -> None:
+    image = make_image("b.fits")
     with pytest.raises(ConflictError, match="HDU 0 was given twice"):
-        filled.add_images([images[0], images[0]], files_of(images[0]))
-
-
-def test_update_cannot_take_another_images_exposure(
-    filled: Registry, make_image: MakeImage, files_of: FilesOf
-) -> None:
-    images = [make_image(f"{n}.fits", observation_id="7", sca=n, band="r") for n in range(2)]
-    add(filled, files_of, *images)
-    clash = make_image("1.fits", observation_id="7", sca=0, band="r")
-    with pytest.raises(ConflictError, match=r"1.fits: .* from store/0.fits"):
-        add(filled, files_of, clash, update=True)
+        filled.add_images([image, image], files_of(image))
 
 
 @pytest.mark.parametrize(
     "facts", [{"sca": None}, {"observation_id": None}, {"band": None}, {"kind": "cutout"}]
 )
-def test_what_is_not_known_in_full_never_clashes(
+def test_what_is_not_known_in_full_has_no_twin(
     filled: Registry, make_image: MakeImage, files_of: FilesOf, facts: dict[str, Any]
 ) -> None:
     given = {"observation_id": "7", "sca": 3, "band": "r"} | facts
-    add(filled, files_of, *(make_image(f"{n}.fits", **given) for n in range(3)))
-    assert filled.count_images(make_search()) == 3
+    images = [make_image(f"{n}.fits", **given) for n in range(3)]
+    assert [a.twin for a in filled.add_images(images, files_of(*images))] == [None] * 3
 
 
 def test_two_hdus_of_a_file_are_two_images(

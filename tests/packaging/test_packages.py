@@ -67,7 +67,8 @@ def test_wheel_installs_whole(tmp_path: Path) -> None:
         "import importlib, pkgutil, snapdb, sys\n"
         f"assert snapdb.__file__.startswith({str(site)!r}), snapdb.__file__\n"
         "names = [m.name for m in pkgutil.walk_packages(snapdb.__path__, 'snapdb.')]\n"
-        "[importlib.import_module(n) for n in names if '.versions.' not in n and not n.endswith(('.env', '__main__'))]\n"
+        "runs = ('.env', '__main__')\n"
+        "[importlib.import_module(n) for n in names if '.versions.' not in n and not n.endswith(runs)]\n"
         "print(len(names))\n"
     )
     run = [sys.executable, "-c", script]
