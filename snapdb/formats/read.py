@@ -35,18 +35,18 @@ class PlaneReader:
     path : str or Path
         The file.
 
-    Notes
-    -----
-    Reads may come from several threads. What is kept until :meth:`close`: one
-    file descriptor, the unwrapped bytes of a gzip or bzip2 file, and astropy's
-    view of tile-compressed HDUs.
-
     Raises
     ------
     ObjectMissingError
         There is no such file.
     StorageError
         It cannot be opened.
+
+    Notes
+    -----
+    Reads may come from several threads. What is kept until :meth:`close`: one
+    file descriptor, the unwrapped bytes of a gzip or bzip2 file, and astropy's
+    view of tile-compressed HDUs.
     """
 
     def __init__(self, path: str | Path) -> None:
