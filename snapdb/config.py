@@ -129,4 +129,5 @@ def _read_file(path: Path) -> dict[str, Any]:
         if not isinstance(value, str):
             msg = f"settings file {path}: {key} is {value!r}, expected a string"
             raise ConfigError(msg, path=str(path), key=key)
-    return {k: v if "://" in v else str(path.parent / Path(v).expanduser()) for k, v in values.items()}
+    given = {k: v for k, v in values.items() if v}
+    return {k: v if "://" in v else str(path.parent / Path(v).expanduser()) for k, v in given.items()}

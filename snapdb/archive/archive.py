@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 from uuid import UUID
 
 from snapdb.archive.expand import expand_paths
-from snapdb.archive.image import Image, as_uuid
+from snapdb.archive.guard import note_closed, note_open, open_archives
+from snapdb.archive.image import Image
 from snapdb.archive.ingest import Ingest, IngestPlan, OnError, Placement, default_jobs
 from snapdb.archive.paths import ImagePaths, PathLike
 from snapdb.archive.planes import FilePlanes
 from snapdb.archive.registering import register_images
 from snapdb.archive.report import IngestReport
+from snapdb.archive.values import as_uuid
 from snapdb.errors import SearchError, UsageError
 from snapdb.model.image import ImageRecord
 from snapdb.model.outcome import Outcome
@@ -45,6 +47,7 @@ class Archive:
         self.registry = registry
         self.store = store
         self.closed = False
+        note_open(self)
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +70,11 @@ class Archive:
         """Let go of the database; every later call raises RegistryClosedError."""
         self.registry.close()
         self.closed = True
+        note_closed(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Open the archive again in another process; a process opens each archive once."""
+        return _reopen, (self.registry.address, str(self.store.base))
 
     # Finding
 
@@ -139,11 +147,15 @@ class Archive:
         NotFoundError
             If there is none.
         """
+        return Image.from_record(self.get_record(image_id), self)
+
+    def get_record(self, image_id: UUID | str) -> ImageRecord:
+        """Give the row of an image; see :meth:`get_image`."""
         found = as_uuid(image_id, "image_id")
         if found is None:
             msg = "image_id is None; expected a UUID"
             raise UsageError(msg)
-        return Image.from_record(self.registry.get_image(found), self)
+        return self.registry.get_image(found)
 
     def make_search(self, **criteria: Any) -> Search:
         """Check criteria as :meth:`find_images` takes them."""
@@ -181,7 +193,7 @@ class Archive:
         self,
         paths: Iterable[PathLike] | PathLike,
         *,
-        provenance: Provenance | None = None,
+        provenance: Provenance | UUID | str | None = None,
         instrument: str | None = None,
         jobs: int | None = None,
         placement: Placement = "in-place",
@@ -196,8 +208,8 @@ class Archive:
         ----------
         paths : path, or several
             Files, folders and globs.
-        provenance : Provenance, optional
-            Of the images; it is registered too. ``ingest 1.0`` by default.
+        provenance : Provenance, UUID or str, optional
+            Of the images; a Provenance is registered too, an id must be. ``ingest 1.0`` by default.
         instrument : str, optional
             Header map to read with; found from each header by default.
         jobs : int, optional
@@ -222,11 +234,22 @@ class Archive:
         Raises
         ------
         UsageError
-            If `placement` or `on_error` is unknown.
+            If `placement`, `on_error` or `jobs` cannot be.
+        NotFoundError
+            If no provenance has the id.
+        ConfigError
+            If there is no header map of that name.
         """
         _check_choice("placement", placement, get_args(Placement))
         _check_choice("on_error", on_error, get_args(OnError))
-        made_by = provenance or INGEST_PROVENANCE
+        if jobs is not None and jobs < 1:
+            msg = f"jobs={jobs}: expected at least 1"
+            raise UsageError(msg, jobs=jobs)
+        if instrument is not None:
+            from snapdb.formats.maps import get_map, load_maps
+
+            get_map(instrument, load_maps())
+        made_by = self._as_provenance(provenance)
         if not dry_run:
             self.registry.add_provenance(made_by)
         plan = IngestPlan(
@@ -239,6 +262,12 @@ class Archive:
             dry_run=dry_run,
         )
         return Ingest(self.registry, self.store, plan, IngestReport(progress)).run(expand_paths(paths))
+
+    def _as_provenance(self, value: Provenance | UUID | str | None) -> Provenance:
+        """Give the provenance that a caller means."""
+        if value is None:
+            return INGEST_PROVENANCE
+        return value if isinstance(value, Provenance) else self.get_provenance(value)
 
     def explain(self, path: PathLike, *, instrument: str | None = None) -> "list[Described]":
         """Tell what ingesting a file would register, and where each value came from.
@@ -310,9 +339,26 @@ class Archive:
         full = self.store.path_of(key)
         return ImagePaths(full=full, base=self.store.base if not key.startswith("/") else None)
 
-    def is_registered(self, path: Path) -> bool:
-        """Tell whether the registry knows a file."""
-        return bool(self.registry.find_files([self.store.key_of(path)]))
+    def guards(self, path: Path) -> str | None:
+        """Say why a file must stay as it is: it is registered here, or part of the archive itself."""
+        keys = [self.store.key_of(path), self.store.key_of(path.resolve())]
+        if self.registry.find_files(keys):
+            return f"is registered in {self.url}"
+        database = Path(self.url.removeprefix("sqlite:///")).resolve()
+        target = path.resolve()
+        if target.parent == database.parent and target.name.startswith(database.name):
+            return f"belongs to the registry {self.url}"
+        return None
+
+
+def _reopen(address: str, base: str) -> Archive:
+    """Give an archive that another process had open: this process opens each once."""
+    from snapdb.registry import Registry
+
+    for archive in open_archives():
+        if (archive.registry.address, str(archive.store.base)) == (address, base):
+            return archive
+    return Archive(Registry.open(address), LocalStore(Path(base)))
 
 
 def _provenance_id(value: Any) -> UUID:

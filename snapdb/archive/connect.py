@@ -1,5 +1,6 @@
 """Opening and making archives: from a name to a registry and a store."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +97,7 @@ def find_place(settings: Settings) -> Place:
     text = settings.url or _nearest_folder()
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
     if not scheme:
-        folder = Path(text).expanduser().absolute()
+        folder = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100  # links stay
         url = "sqlite:///" + (folder / REGISTRY_NAME).as_posix()
         return Place(url=url, store=Path(settings.store or folder / STORE_NAME), folder=folder)
     if scheme.startswith("sqlite"):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapdb.errors import NoOverlapError, PartialOverlapError, UsageError
+from snapdb.errors import NoOverlapError, PartialOverlapError, ShapeError, UsageError
 from snapdb.pixels.box import Box, Placement, place
 from snapdb.pixels.crop import fill_plane
 from snapdb.pixels.flags import NO_DATA, no_data_bit
@@ -13,6 +13,10 @@ from snapdb.types import CutoutMode, PixelArray
 
 if TYPE_CHECKING:
     from snapdb.archive.image import Image
+
+
+LARGEST_PX = 2**26
+"""Pixels above which a cutout may not be more than four times as large as its image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +53,19 @@ def place_cutout(
     """
     box = Box.centered(x, y, xsize, xsize if ysize is None else ysize)
     try:
-        return place(box, image.width, image.height, mode)
+        placement = place(box, image.width, image.height, mode)
     except (NoOverlapError, PartialOverlapError) as err:
         msg = f"{err} [{image.label}]"
         raise type(err)(msg, **err.fields) from None
+    result = placement.result
+    if result.width * result.height > max(LARGEST_PX, 4 * image.width * image.height):
+        msg = (
+            f"a cutout of {result.width} x {result.height} pixels "
+            f"from an image of {image.width} x {image.height} would be almost all filling; "
+            "ask for a smaller size, or mode='trim'"
+        )
+        raise ShapeError(msg, width=result.width, height=result.height)
+    return placement
 
 
 def cut(image: "Image", placement: Placement, fill_value: float) -> Cut:

@@ -8,8 +8,9 @@ from uuid import UUID
 from snapdb.archive.fact import Fact
 from snapdb.archive.loading import FileLoader, find_wcs
 from snapdb.archive.paths import ImagePaths
+from snapdb.archive.values import as_uuid, check_fact, check_name
 from snapdb.errors import UsageError
-from snapdb.model.image import FACT_NAMES, ImageRecord
+from snapdb.model.image import ImageRecord
 from snapdb.sky.wcs import AstropyWCS
 from snapdb.types import BoolArray, Degrees, Header
 
@@ -66,8 +67,8 @@ class DescribedImage:
         self._loader: FileLoader | None = None
         self._header: Header | None = None
         self._wcs: AstropyWCS | None = None
-        self.id: UUID | None = None
-        self.provenance_id: UUID | None = None
+        self._id: UUID | None = None
+        self._provenance_id: UUID | None = None
 
     @classmethod
     def from_record(cls, record: ImageRecord, archive: "Archive") -> Self:
@@ -84,11 +85,28 @@ class DescribedImage:
         image._begin(archive.paths_of(record.filepath))
         image._record = record
         image._archive = archive
-        image.id = record.id
-        image.provenance_id = record.provenance_id
+        image._id = record.id
+        image._provenance_id = record.provenance_id
         return image
 
     # What is known
+
+    def _get_id(self) -> UUID | None:
+        return self._id
+
+    def _set_id(self, value: UUID | str | None) -> None:
+        self._id = as_uuid(value, "id")
+
+    id = property(_get_id, _set_id, doc="Id in the registry (UUID); setting it changes memory only.")
+
+    @property
+    def provenance_id(self) -> UUID | None:
+        """Id of the provenance; setting it changes memory only."""
+        return self._provenance_id
+
+    @provenance_id.setter
+    def provenance_id(self, value: UUID | str | None) -> None:
+        self._provenance_id = as_uuid(value, "provenance_id")
 
     @property
     def record(self) -> ImageRecord | None:
@@ -112,33 +130,22 @@ class DescribedImage:
             return self._facts[name]
         if self._record is not None:
             return getattr(self._record, name)
-        self._check_fact(name)
+        check_name(name)
         if self._loader is not None:
             return getattr(self._loader.facts, name)
         return self._fact_in_memory(name)
 
     def set_fact(self, name: str, value: Any) -> None:
         """Set a fact in memory; the registry and the file stay as they are."""
-        self._check_fact(name)
+        check_name(name)
         if name in ("width", "height"):
             msg = f"{name} follows from the pixels and cannot be set; make a cutout or another Image"
             raise UsageError(msg, name=name)
-        self._facts[name] = value
+        self._facts[name] = check_fact(name, value)
 
     def _fact_in_memory(self, name: str) -> Any:
         """Give what is known of an image that has neither row nor file."""
         return _UNKNOWN.get(name)
-
-    @staticmethod
-    def _check_fact(name: str) -> None:
-        """Refuse a name that no fact has."""
-        if name not in FACT_NAMES:
-            import difflib
-
-            near = difflib.get_close_matches(name, FACT_NAMES, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(FACT_NAMES)}"
-            msg = f"an Image has no {name!r}{hint}"
-            raise UsageError(msg, name=name)
 
     @property
     def image_shape(self) -> tuple[int, int]:

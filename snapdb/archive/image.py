@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from snapdb.archive import cutting, loading, saving
 from snapdb.archive.paths import PathLike, resolve_paths
 from snapdb.archive.planar import PLANES, PlanarImage
+from snapdb.archive.values import check_name
 from snapdb.errors import UsageError
 from snapdb.types import CutoutMode, Header, PixelArray
 
@@ -41,7 +42,7 @@ class Image(PlanarImage):
         Whether `filepath` is the whole path.
     id, provenance_id : UUID or str, optional
         Of the image in a registry.
-    format : object, optional
+    format, is_superclass : object, optional
         Taken so that calls written for snappl run; the format is found from the
         file's content.
     data, noise, flags : array, optional
@@ -86,6 +87,7 @@ class Image(PlanarImage):
         provenance_id: UUID | str | None = None,
         *,
         format: object = None,  # noqa: A002, ARG002  # the seed's signature
+        is_superclass: bool = False,  # noqa: ARG002  # the seed's signature
         data: PixelArray | None = None,
         noise: PixelArray | None = None,
         flags: PixelArray | None = None,
@@ -107,12 +109,8 @@ class Image(PlanarImage):
             no_base_path=no_base_path,
         )
         self._begin(paths)
-        self.id = as_uuid(id, "id")
-        self.provenance_id = as_uuid(provenance_id, "provenance_id")
-        for name, value in facts.items():
-            self._check_fact(name)
-            if value is not None:
-                self._facts[name] = value
+        self.id = id
+        self.provenance_id = provenance_id
         self._loader = loading.FileLoader.make(
             paths.full,
             hdu=imagehdu,
@@ -126,6 +124,12 @@ class Image(PlanarImage):
         for name, array in zip(PLANES, (data, noise, flags), strict=True):
             if array is not None:
                 self._set_plane(name, array)
+        size = {name: facts.pop(name, None) for name in ("width", "height")}
+        for name, value in facts.items():
+            check_name(name)
+            if value is not None:
+                self.set_fact(name, value)
+        self._check_size(**size)
 
     # Cutouts
 
@@ -203,14 +207,24 @@ class Image(PlanarImage):
             If the position does not project onto the image or the box does not touch it.
         PartialOverlapError, ShapeError
             As for :meth:`get_cutout`.
+        UsageError
+            If the declination lies beyond a pole.
         """
         from snapdb.sky.units import split_coordinates
 
         if xsize is None:
             msg = "get_ra_dec_cutout needs xsize, the size in pixels"
             raise UsageError(msg, name="xsize")
-        ra_deg, dec_deg = split_coordinates(ra, dec)
-        x, y = self.get_wcs().world_to_pixel(float(ra_deg), float(dec_deg))
+        ra_deg, dec_deg = (float(v) for v in split_coordinates(ra, dec))
+        if abs(dec_deg) > 90.0:
+            msg = f"dec={dec_deg}: expected a declination from -90 to 90 degrees"
+            raise UsageError(msg, dec=dec_deg)
+        x, y = self.get_wcs().world_to_pixel(ra_deg, dec_deg)
+        if x != x:  # noqa: PLR0124  # NaN: it does not project
+            from snapdb.errors import NoOverlapError
+
+            msg = f"position ra={ra_deg}, dec={dec_deg} does not project onto {self.label}"
+            raise NoOverlapError(msg, ra=ra_deg, dec=dec_deg)
         return self.get_cutout(float(x), float(y), xsize, ysize, mode, fill_value)
 
     # Files and registry
@@ -229,7 +243,8 @@ class Image(PlanarImage):
         Parameters
         ----------
         which : str
-            ``data``, ``noise``, ``flags`` or ``all``; nothing else is written or touched.
+            ``data``, ``noise``, ``flags`` or ``all``. One plane alone joins those that a
+            file holds already (`overwrite` given).
         path, imagepath : path, optional
             Where; two names for one thing. The image's own path when not given.
         noisepath, flagspath : path, optional
@@ -264,7 +279,7 @@ class Image(PlanarImage):
         process: str | None = None,
         dbclient: "Archive | None" = None,
         **criteria: Any,
-    ) -> "list[Image]":
+    ) -> list[Self]:
         """Find images in an archive; see :meth:`Archive.find_images` for the criteria.
 
         Parameters
@@ -276,12 +291,12 @@ class Image(PlanarImage):
         **criteria : object
             As for :meth:`Archive.find_images`.
         """
-        return _archive(dbclient).find_images(
-            provenance=provenance, provenance_tag=provenance_tag, process=process, **criteria
-        )
+        archive = _archive(dbclient)
+        asked = {"provenance": provenance, "provenance_tag": provenance_tag, "process": process}
+        return [cls.from_record(record, archive) for record in archive.find_records(**asked, **criteria)]
 
     @classmethod
-    def get_image(cls, image_id: UUID | str, dbclient: "Archive | None" = None) -> "Image":
+    def get_image(cls, image_id: UUID | str, dbclient: "Archive | None" = None) -> Self:
         """Give the image of an id.
 
         Parameters
@@ -296,7 +311,8 @@ class Image(PlanarImage):
         NotFoundError
             If there is none.
         """
-        return _archive(dbclient).get_image(image_id)
+        archive = _archive(dbclient)
+        return cls.from_record(archive.get_record(image_id), archive)
 
     def save_to_db(self, dbclient: "Archive | None" = None) -> "Image":
         """Register the image: its file must be complete and its `provenance_id` set.
@@ -364,20 +380,3 @@ def _archive(given: Any) -> "Archive":
         msg = f"dbclient is a {type(given).__name__}; expected an Archive from snapdb.connect()"
         raise UsageError(msg)
     return given
-
-
-def as_uuid(value: UUID | str | None, name: str) -> UUID | None:
-    """Give an id that may be written as text.
-
-    Raises
-    ------
-    UsageError
-        If it is none.
-    """
-    if value is None or isinstance(value, UUID):
-        return value
-    try:
-        return UUID(value)
-    except (ValueError, AttributeError, TypeError) as err:
-        msg = f"{name}={value!r} is no UUID, such as 0192f3c1-7c4e-7d3a-9a50-3f1f2b6f7a10"
-        raise UsageError(msg, name=name) from err

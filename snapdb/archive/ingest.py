@@ -7,6 +7,7 @@
    one by one, so that the refusal names the file that caused it.
 """
 
+import glob
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 Placement = Literal["in-place", "copy", "link"]
 OnError = Literal["skip", "stop"]
 
-_BATCH = 200
+_BATCH = 100
 """Groups registered in one transaction."""
 
 
@@ -96,18 +97,20 @@ class Ingest:
         groups = [g for g in group_files(there) if not self._stop and self._is_news(g)]
         tasks = [ReadingTask(group=g, instrument=self.plan.instrument) for g in groups]
         batch: list[GroupReading] = []
-        for reading in read_groups(tasks, self.plan.jobs):
-            if self._stop:
-                break
-            if reading.error is not None:
-                self._refuse(reading.group, reading.error)
-                continue
-            batch.append(reading)
-            if len(batch) >= _BATCH:
+        try:
+            for reading in read_groups(tasks, self.plan.jobs):
+                if reading.error is not None:
+                    self._refuse(reading.group, reading.error)
+                else:
+                    batch.append(reading)
+                if len(batch) >= _BATCH:
+                    self._register(batch)
+                    batch = []
+                if self._stop:
+                    break
+        finally:  # what was read is kept, also when the user interrupts
+            if batch:
                 self._register(batch)
-                batch = []
-        if batch and not (self._stop and self.report.stopped):
-            self._register(batch)
         return self.report
 
     @property
@@ -122,6 +125,8 @@ class Ingest:
         if file.is_file():
             return True
         what = "is no file" if file.exists() else "does not exist"
+        if glob.has_magic(file.name) and not file.exists():
+            what = "matches no file"
         error = ObjectMissingError(f"{file} {what}; check the name", path=str(file))
         self._end((file,), OutcomeKind.REFUSED, error=error)
         return False

@@ -8,7 +8,7 @@ from snapdb.archive import loading
 from snapdb.archive.described import DescribedImage
 from snapdb.archive.paths import ImagePaths
 from snapdb.archive.planes import ArrayPlanes, PlaneSource
-from snapdb.errors import NotFoundError, UsageError
+from snapdb.errors import NotFoundError, ShapeError, UsageError
 from snapdb.pixels.box import Box
 from snapdb.pixels.flags import fraction_masked
 from snapdb.sky.geometry import derive_geometry
@@ -47,6 +47,7 @@ class PlanarImage(DescribedImage):
         self._source: PlaneSource | None = None
         self._cached: dict[str, PixelArray] = {}
         self._own: dict[str, PixelArray] = {}
+        self._removed: set[str] = set()
         self._geometry: dict[str, Any] | None = None
 
     # Pixels
@@ -54,7 +55,8 @@ class PlanarImage(DescribedImage):
     @property
     def plane_names(self) -> tuple[str, ...]:
         """Names of the planes there are; no pixel is read."""
-        return tuple(dict.fromkeys((*self._own, *(self._planes.names if self._has_source else ()))))
+        stored = self._planes.names if self._has_source else ()
+        return tuple(n for n in dict.fromkeys((*self._own, *stored)) if n not in self._removed)
 
     @property
     def data(self) -> PixelArray:
@@ -92,9 +94,18 @@ class PlanarImage(DescribedImage):
         self._cached.pop(name, None)
         if array is None:
             self._own.pop(name, None)
+            self._removed.add(name)
             return
+        self._removed.discard(name)
         shape = self.image_shape if (self._own.keys() - {name} or self._has_source) else None
         self._own[name] = loading.check_plane(name, array, shape)
+
+    def _check_size(self, width: int | None, height: int | None) -> None:
+        """See that a size that a caller gives is the image's."""
+        for name, given in (("width", width), ("height", height)):
+            if given is not None and given != self.fact(name):
+                msg = f"{name}={given}, but {self.label} has {self.fact(name)}; leave it out"
+                raise ShapeError(msg, name=name, given=given)
 
     @property
     def _has_source(self) -> bool:
@@ -122,7 +133,7 @@ class PlanarImage(DescribedImage):
         have = {} if reload else {**self._cached, **self._own}
         if reload and not self._has_source:
             have = dict(self._own)
-        missing = [n for n in names if n not in have and self._has_source and n in self._planes.names]
+        missing = [n for n in names if n not in have and n in self.plane_names and self._has_source]
         have |= self._planes.read(missing) if missing else {}
         if cache:
             self._cached |= {n: have[n] for n in missing}
@@ -239,8 +250,10 @@ class PlanarImage(DescribedImage):
 
     def header_to_save(self) -> Header:
         """Give the header with the facts as they stand now, for a file of snapdb's own."""
-        from snapdb.formats.header import make_header
+        from snapdb.formats.header import FACT_CARDS, make_header
 
         header = self.header.copy()
+        for name in HEADER_FACTS:
+            header.remove(FACT_CARDS[name][0], ignore_missing=True, remove_all=True)
         header.update(make_header(None, {name: self.fact(name) for name in HEADER_FACTS}))
         return header

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snapdb.archive.guard import check_output
 from snapdb.archive.paths import PathLike
-from snapdb.errors import ObjectExistsError, UsageError
+from snapdb.errors import FormatError, ObjectExistsError, UsageError
 from snapdb.storage import write_atomically
 from snapdb.types import PixelArray
 
@@ -38,9 +39,27 @@ def save_image(
     for path in files:
         _check_target(image, path, overwrite=overwrite)
     arrays = dict(zip(names, image.read_planes(names), strict=True))
-    for path, inside in files.items():
-        _write_file(image, path, {name: arrays[name] for name in inside}, overwrite=overwrite)
+    contents = {path: {name: arrays[name] for name in inside} for path, inside in files.items()}
+    if which != "all":
+        contents = {path: {**_read_others(path), **planes} for path, planes in contents.items()}
+    for path, planes in contents.items():
+        _write_file(image, path, planes, overwrite=overwrite)
     return tuple(files)
+
+
+def _read_others(path: Path) -> dict[str, PixelArray]:
+    """Read the planes that a file holds already: saving one plane leaves the others as they are."""
+    if not path.exists():
+        return {}
+    from snapdb.archive.image import Image
+
+    held = Image(path)
+    try:
+        names = held.plane_names
+    except FormatError as err:
+        msg = f"{path} exists, and what it holds would be lost ({err}); give another path, or save 'all'"
+        raise ObjectExistsError(msg, path=str(path)) from err
+    return dict(zip(names, held.read_planes(names), strict=True))
 
 
 def _planes_to_write(image: "Image", which: str) -> list[str]:
@@ -65,12 +84,7 @@ def _check_target(image: "Image", path: Path, *, overwrite: bool) -> None:
         what = "holds the pixels of this image or of its parent"
         msg = f"{path} {what} and is never written over; give another path"
         raise ObjectExistsError(msg, path=str(path))
-    if image.archive is not None and not image.archive.closed and image.archive.is_registered(path):
-        msg = f"{path} is registered in {image.archive.url} and is never written over; give another path"
-        raise ObjectExistsError(msg, path=str(path))
-    if not overwrite:
-        msg = f"{path} exists already; choose another name, or give overwrite=True"
-        raise ObjectExistsError(msg, path=str(path))
+    check_output(path, overwrite=overwrite)
 
 
 def _write_file(image: "Image", path: Path, planes: Mapping[str, PixelArray], *, overwrite: bool) -> None:

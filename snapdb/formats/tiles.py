@@ -1,6 +1,10 @@
 """Boxes of tile-compressed planes, decoded by astropy; only the tiles that a box touches."""
 
 import io
+import struct
+import threading
+import zlib
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,8 +15,14 @@ from snapdb.model.layout import PlaneLayout
 from snapdb.pixels.box import Box
 from snapdb.types import PixelArray
 
-_DAMAGE = (OSError, ValueError, TypeError, IndexError, KeyError, AttributeError, RuntimeError)
-"""What astropy raises for a compressed HDU that is damaged or another than it was."""
+_DAMAGE = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, EOFError,
+    AssertionError, struct.error, zlib.error,
+)  # fmt: skip
+"""What is raised for a compressed HDU that is damaged or another than it was, beside the decoder's own error."""
+_ONE_AT_A_TIME = frozenset({"HCOMPRESS_1"})
+"""Codecs whose decoder keeps its place in variables of the whole process while it lets other threads run."""
+_DECODER = threading.Lock()
 
 
 class TiledPlane:
@@ -38,6 +48,7 @@ class TiledPlane:
 
         self._name = name
         self._layout = layout
+        self._turn: Any = _DECODER if layout.compression in _ONE_AT_A_TIME else nullcontext()
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with caught_warnings():  # what astropy says of the header was said at ingest
             try:
@@ -56,9 +67,12 @@ class TiledPlane:
         CorruptFileError
             A tile does not decode.
         """
+        from astropy.io.fits.hdu.compressed._compression import CfitsioException
+
         try:
-            data: PixelArray = np.asarray(self._section[(*self._extra, *box.slices)])
-        except _DAMAGE as err:
+            with self._turn:
+                data: PixelArray = np.asarray(self._section[(*self._extra, *box.slices)])
+        except (*_DAMAGE, CfitsioException) as err:
             name = self._layout.name
             msg = f"{self._name}: plane {name!r} (HDU {self._layout.hdu}) does not decode ({err})"
             raise CorruptFileError(msg, path=self._name, plane=name) from err

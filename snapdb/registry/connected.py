@@ -86,6 +86,11 @@ class Connected:
         return cls(engine, make_engine(parsed, read_only=read_only, autocommit=True), shown)
 
     @property
+    def address(self) -> str:
+        """URL with the password, to open the registry again in another process; not for showing."""
+        return self._engine.url.render_as_string(hide_password=False)
+
+    @property
     def url(self) -> str:
         """Where it is, without password."""
         return self._url

@@ -1,5 +1,6 @@
 """From files to rows to pixels, on both databases."""
 
+import copy
 import json
 import os
 import shutil
@@ -305,6 +306,60 @@ def test_reading_in_processes_gives_the_same(archive: Archive, tmp_path: Path) -
     report = archive.ingest(folder, jobs=2)
     assert report.counts["registered"] == 30
     assert [r.mjd for r in archive.find_records(order_by="mjd")] == [60000.0 + i for i in range(30)]
+
+
+def test_registered_file_is_guarded_from_other_images(archive: Archive, files: list[Path]) -> None:
+    archive.ingest(files)
+    with pytest.raises(ObjectExistsError, match="registered"):
+        snapdb.Image(data=np.ones((3, 3))).save(path=files[1], overwrite=True)
+    if archive.url.startswith("sqlite"):
+        with pytest.raises(ObjectExistsError, match="belongs to the registry"):
+            snapdb.Image(data=np.ones((3, 3))).save(
+                path=archive.url.removeprefix("sqlite:///"), overwrite=True
+            )
+
+
+def test_images_and_cutouts_travel_to_other_processes(archive: Archive, files: list[Path]) -> None:
+    from loky import ProcessPoolExecutor
+
+    archive.ingest(files)
+    images = archive.find_images(ra=10.0, dec=-5.0, order_by="mjd")
+    with ProcessPoolExecutor(1) as pool:
+        stamps = list(pool.map(cut_there, images))
+    for image, stamp in zip(images, stamps, strict=True):
+        np.testing.assert_array_equal(stamp.data, image.get_ra_dec_cutout(10.0, -5.0, 5).data)
+        assert stamp.parent.id == image.id
+        assert stamp.archive is archive
+    assert copy.copy(images[0]).archive is archive
+
+
+def cut_there(image: snapdb.Image) -> snapdb.Cutout:
+    """Cut in another process."""
+    return image.get_ra_dec_cutout(10.0, -5.0, 5)
+
+
+def test_subclass_finds_its_own_kind(archive: Archive, files: list[Path]) -> None:
+    class Mine(snapdb.Image):
+        """A user's image."""
+
+    archive.ingest(files)
+    (found,) = Mine.find_images(band="g", dbclient=archive)
+    assert type(found) is Mine
+    assert type(Mine.get_image(found.id, archive)) is Mine
+
+
+def test_ingest_checks_what_it_is_told_before_the_files(archive: Archive, files: list[Path]) -> None:
+    with pytest.raises(UsageError, match="jobs=0"):
+        archive.ingest(files, jobs=0)
+    with pytest.raises(ValueError, match="foo"):
+        archive.ingest(files, instrument="foo")
+    with pytest.raises(UsageError, match="placement"):
+        archive.ingest(files, placement="move")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="provenance='x'"):
+        archive.ingest(files, provenance="x")
+    assert archive.count_images() == 0
+    (refused,) = archive.ingest(str(files[0].parent / "*.none")).refused
+    assert "matches no file" in str(refused.reason)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -301,3 +302,91 @@ def test_looks_of_an_image(image: snapdb.Image) -> None:
     assert repr(image) == "<Image exposure in memory: 60 x 40, band r, mjd 60000.5>"
     assert "<table>" in image._repr_html_()
     assert repr(image.get_cutout(5, 5, 3)).startswith("<Cutout cutout in memory: 3 x 3")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mjd", np.nan),
+        ("exptime", -1),
+        ("exptime", "abc"),
+        ("dec", 91),
+        ("sca", 1.5),
+        ("band", 3),
+        ("data_units", "x"),
+    ],
+)
+def test_facts_that_cannot_be_are_refused(image: snapdb.Image, name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=name):
+        setattr(image, name, value)
+    with pytest.raises(UsageError, match=name):
+        snapdb.Image(data=np.ones((2, 2)), **{name: value})
+
+
+def test_facts_are_converted_once(image: snapdb.Image) -> None:
+    from astropy.time import Time
+
+    image.mjd = "2024-01-01"  # type: ignore[assignment]
+    assert image.mjd == 60310.0
+    image.mjd = Time(60000.5, format="mjd", scale="tai")
+    assert image.mjd == pytest.approx(60000.5 - 37 / 86400, abs=1e-9)
+    image.ra = 361.0
+    assert image.ra == 1.0
+    image.id = "01a213b9-4cc5-722f-81e2-4d1eb19eaab6"
+    assert image.id.version == 7
+    with pytest.raises(UsageError, match="no UUID"):
+        image.id = "bad"
+
+
+def test_size_that_is_not_the_images_is_refused() -> None:
+    with pytest.raises(ShapeError, match="width=10"):
+        snapdb.Image(data=np.ones((2, 3)), width=10)
+    assert snapdb.Image(data=np.ones((2, 3)), width=3, height=2).image_shape == (2, 3)
+
+
+def test_plane_set_to_none_is_gone(image: snapdb.Image, tmp_path: Path) -> None:
+    (path,) = image.save(path=tmp_path / "a.fits")
+    again = snapdb.Image(path)
+    again.noise = None
+    again.exptime = None
+    assert again.noise is None
+    assert again.plane_names == ("data", "flags")
+    (other,) = again.save(path=tmp_path / "b.fits")
+    assert snapdb.Image(other).plane_names == ("data", "flags")
+    assert snapdb.Image(other).exptime is None
+
+
+def test_saving_one_plane_keeps_the_others(image: snapdb.Image, tmp_path: Path) -> None:
+    image.save(which="data", path=tmp_path / "q.fits")
+    image.save(which="noise", path=tmp_path / "q.fits", overwrite=True)
+    both = snapdb.Image(tmp_path / "q.fits")
+    np.testing.assert_array_equal(both.data, image.data)
+    np.testing.assert_array_equal(both.noise, image.noise)
+
+
+def test_what_would_be_lost_is_refused(image: snapdb.Image, tmp_path: Path) -> None:
+    other = tmp_path / "notes.txt"
+    other.write_text("mine")
+    with pytest.raises(ObjectExistsError, match="would be lost"):
+        image.save(which="noise", path=other, overwrite=True)
+    assert other.read_text() == "mine"
+
+
+def test_cutout_far_larger_than_its_image_is_refused(image: snapdb.Image) -> None:
+    with pytest.raises(ShapeError, match="almost all filling"):
+        image.get_cutout(5, 5, 1_000_000, mode="partial")
+
+
+def test_declination_beyond_a_pole_is_its_own_error(image: snapdb.Image) -> None:
+    with pytest.raises(UsageError, match="dec=91"):
+        image.get_ra_dec_cutout(0.0, 91.0, 5)
+    with pytest.raises(NoOverlapError, match=r"ra=180.0, dec=20.0"):
+        image.get_ra_dec_cutout(180.0, 20.0, 5)
+
+
+def test_images_in_memory_pickle(image: snapdb.Image) -> None:
+    import pickle
+
+    again = pickle.loads(pickle.dumps(image.get_cutout(20, 15, 9)))
+    np.testing.assert_array_equal(again.data, image.data[11:20, 16:25])
+    assert again.coord_center == image.get_cutout(20, 15, 9).coord_center

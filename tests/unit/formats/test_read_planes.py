@@ -195,3 +195,48 @@ def test_a_damaged_tile_is_refused_and_a_closed_reader_says_so(tmp_path: Path) -
         reader.read_all(layout)
     with pytest.raises(ObjectMissingError):
         open_planes(tmp_path / "none.fits")
+
+
+def compressed(path: Path, codec: str, size: int, tile: int) -> np.ndarray[Any, Any]:
+    """Write noise in tiles, and give what astropy makes of them."""
+    data = np.random.default_rng(5).normal(1000, 50, (size, size)).astype("f4")
+    stored = data.astype("i2") if codec == "PLIO_1" else data
+    hdu = fits.CompImageHDU(stored, compression_type=codec, tile_shape=(tile, tile))
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+    return np.array(fits.getdata(path, 1))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_threads_decode_hcompress_to_the_right_pixels(tmp_path: Path, *, shared: bool) -> None:
+    """The decoder keeps its place in variables of the whole process."""
+    path = tmp_path / "a.fits"
+    want = compressed(path, "HCOMPRESS_1", 400, 100)
+    layout = layout_of(path, 1)
+    boxes = [Box(x, y, 61, 61) for x in range(0, 339, 48) for y in range(0, 339, 48)]
+    with open_planes(path) as common:
+        source = common if shared else path
+        with ThreadPoolExecutor(8) as pool:
+            got = list(pool.map(lambda box: read_box(source, layout, box), boxes))
+    assert all(np.array_equal(a, want[b.slices]) for a, b in zip(got, boxes, strict=True))
+
+
+@pytest.mark.parametrize("codec", ["HCOMPRESS_1", "RICE_1", "GZIP_1", "GZIP_2", "PLIO_1"])
+def test_whatever_a_damaged_tile_makes_the_decoder_raise_is_one_error(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "a.fits"
+    compressed(path, codec, 60, 20)
+    layout = layout_of(path, 1)
+    raw = path.read_bytes()
+    frame = open_source(path).frames[1]
+    rng = np.random.default_rng(3)
+    refused = 0
+    for _ in range(30):
+        bad = bytearray(raw)
+        at = int(rng.integers(frame.data_offset + 300, frame.data_offset + frame.data_size - 40))
+        bad[at : at + 40] = rng.bytes(40)
+        path.write_bytes(bad)
+        try:
+            assert read_box(path, layout, Box(0, 0, 60, 60)).shape == (60, 60)
+        except CorruptFileError as err:
+            refused += 1
+            assert str(path) in str(err)
+    assert refused or codec in ("RICE_1", "PLIO_1")
