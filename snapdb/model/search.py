@@ -148,7 +148,11 @@ def _describe_unknown(name: str, known: Sequence[str], noun: str) -> str:
 
 def _refused(name: str, value: object, expected: str) -> SearchError:
     """Make the error for a value that cannot be."""
-    return SearchError(f"{name} = {value!r:.80}: expected {expected}", parameter=name, value=value)
+    try:
+        shown = f"{value!r:.80}"
+    except ValueError:  # an integer of more digits than Python writes out
+        shown = "(an integer of thousands of digits)"
+    return SearchError(f"{name} = {shown}: expected {expected}", parameter=name, value=value)
 
 
 def _take_position(given: Mapping[str, Any]) -> tuple[float | None, float | None]:
@@ -276,18 +280,28 @@ def _to_text(name: str, value: object) -> str:
 
 def _to_integer(name: str, value: object) -> int:
     """Take a whole number of 64 bits."""
-    if isinstance(value, Real) and not _is_bool(value) and math.isfinite(value):
+    if isinstance(value, Real) and not _is_bool(value) and not _is_endless(value):
         number = int(value) if isinstance(value, Integral) else int(float(value))
         if number == value and -_INT64 <= number < _INT64:
             return number
+        if number == value:
+            raise _refused(name, value, "a whole number of at most 64 bits (-2**63 to 2**63 - 1)")
     raise _refused(name, value, "a whole number")
 
 
 def _to_number(name: str, value: object) -> float:
     """Take a finite number."""
-    if isinstance(value, Real) and not _is_bool(value) and math.isfinite(value):
-        return float(value)
+    if isinstance(value, Real) and not _is_bool(value) and not _is_endless(value):
+        try:
+            return float(value)
+        except OverflowError as err:
+            raise _refused(name, value, "a number of at most 64 bits, below 1.8e308") from err
     raise _refused(name, value, "a finite number")
+
+
+def _is_endless(value: Any) -> bool:
+    """Tell NaN and infinity; an integer is neither, be it too large for a float."""
+    return not isinstance(value, Integral) and not math.isfinite(value)
 
 
 def _is_bool(value: object) -> bool:

@@ -1,5 +1,6 @@
 """The one place where the errors of databases and their drivers become snapdb's."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,12 +29,24 @@ _POSTGRES: tuple[tuple[str, type[SnapdbError], str], ...] = (
     ("42P01", RegistryError, "a table is missing; run `snapdb migrate`"),
     ("40", RegistryUnavailableError, "another writer was in the way; try again"),
     ("55P03", RegistryUnavailableError, "another writer holds a lock; try again"),
-    ("28", RegistryUnavailableError, "the server refused user or password"),
-    ("3D000", RegistryUnavailableError, "the database does not exist; make it with `createdb`"),
+    ("28", RegistryError, "{role}; give a user of that server, and the password by PGPASSWORD or ~/.pgpass"),
+    ("3D000", RegistryError, "the database {database} does not exist; make it with `createdb {database}`"),
     ("08", RegistryUnavailableError, "the server cannot be reached; see that it runs, then try again"),
     ("53", RegistryUnavailableError, "the server has no room left; try again later"),
     ("57", RegistryUnavailableError, "the server stopped the statement; try again"),
 )
+_UNREACHABLE = "08"
+_REFUSALS: tuple[tuple[str, str], ...] = (
+    # While it connects, libpq tells no SQLSTATE; the server's words are all that there is.
+    (r'database "[^"]*" does not exist', "3D000"),
+    (r'role "[^"]*" does not exist', "28000"),
+    ("authentication failed", "28P01"),
+    ("no password supplied", "28P01"),
+    ("no pg_hba.conf entry|pg_hba.conf rejects", "28000"),
+    ("is not permitted to log in", "28000"),
+    ("permission denied for database", "42501"),
+)
+"""What a server says that refuses a connection -> the SQLSTATE that it means."""
 _SQLITE: tuple[tuple[str, type[SnapdbError], str], ...] = (
     ("CHECK constraint failed", UsageError, "a value is outside what the registry accepts"),
     ("NOT NULL constraint failed", UsageError, "a value that must be known is missing"),
@@ -41,7 +54,7 @@ _SQLITE: tuple[tuple[str, type[SnapdbError], str], ...] = (
     ("locked", RegistryUnavailableError, "another writer holds the file; try again"),
     ("readonly", ReadOnlyStoreError, "the registry, or its folder, cannot be written to"),
     ("unable to open", RegistryError, "check that file and folder exist and can be read and written"),
-    ("not a database", RegistryError, "the file is no registry; check its name"),
+    ("not a database", RegistryError, "the file is no registry: it is no SQLite database; check its name"),
     ("malformed", RegistryError, "the file is damaged; restore it from a copy"),
     ("full", RegistryUnavailableError, "the disk is full; make room, then try again"),
     ("no such table", RegistryError, "a table is missing; run `snapdb migrate`"),
@@ -85,13 +98,33 @@ def translated(url: str) -> Iterator[None]:
 def _make_error(err: BaseException, url: str) -> SnapdbError:
     """Choose the error for what a driver says."""
     lines = str(err).strip().splitlines() or [type(err).__name__]
+    said = lines[0]
     if isinstance(err, psycopg.Error):
-        kind, advice = _match(_POSTGRES, (err.sqlstate or "08").startswith)
+        state = err.sqlstate or _find_refusal(str(err))
+        kind, advice = _match(_POSTGRES, state.startswith)
+        if err.sqlstate is None and state != _UNREACHABLE:
+            said = next((line for line in lines if _find_refusal(line) == state), said)
+        advice = advice.format(**_name_refused(str(err), url))
     elif isinstance(err, sqlite3.Error):
-        kind, advice = _match(_SQLITE, lines[0].__contains__)
+        kind, advice = _match(_SQLITE, said.__contains__)
     else:
         kind, advice = RegistryError, "the statement failed"
-    return kind(f"registry {url}: {advice} ({lines[0]})", url=url)
+    return kind(f"registry {url}: {advice} ({said})", url=url)
+
+
+def _find_refusal(text: str) -> str:
+    """Tell the SQLSTATE of a connection that failed; one that nobody answered where nothing else is said."""
+    return next((state for words, state in _REFUSALS if re.search(words, text)), _UNREACHABLE)
+
+
+def _name_refused(text: str, url: str) -> dict[str, str]:
+    """Name the database and what was wrong with the user, for advice."""
+    database = re.search(r'database "([^"]*)" does not exist', text)
+    role = re.search(r'role "([^"]*)" does not exist', text)
+    return {
+        "database": database[1] if database else url.rpartition("/")[2].partition("?")[0],
+        "role": f"the server knows no user {role[1]!r}" if role else "the server refused user or password",
+    }
 
 
 def _match(

@@ -20,8 +20,6 @@ class Frame:
     """``icrs``, ``fk5``, ``fk4``, ``fk4-no-e``, ``galactic``, ``ecliptic`` or ``supergalactic``."""
     equinox: float | None = None
     """Years: Besselian for FK4, Julian for the others that have one."""
-    obstime: float | None = None
-    """MJD of the observation, which FK4 turns with."""
 
     def to_icrs(self, lon: FloatArray, lat: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Convert positions of this frame, degrees, to ICRS degrees; NaN stays NaN."""
@@ -74,11 +72,9 @@ def make_astropy_frame(frame: Frame) -> Any:
     if frame.name in ("fk4", "fk4-no-e"):
         kind = coordinates.FK4 if frame.name == "fk4" else coordinates.FK4NoETerms
         equinox = Time(frame.equinox, format="byear")
-        # astropy turns FK4 by its observation time; without one the equinox is as good a guess as any.
-        return kind(
-            equinox=equinox,
-            obstime=equinox if frame.obstime is None else Time(frame.obstime, format="mjd", scale="utc"),
-        )
+        # FK4 turns slowly against the sky. astropy's WCS takes it as it stood at its equinox, whatever
+        # the date of the exposure, and positions shall be those that every reader of the header gets.
+        return kind(equinox=equinox, obstime=equinox)
     if frame.name in ("fk5", "ecliptic"):
         kind = coordinates.FK5 if frame.name == "fk5" else coordinates.BarycentricMeanEcliptic
         return kind(equinox=Time(2000.0 if frame.equinox is None else frame.equinox, format="jyear"))
@@ -109,16 +105,12 @@ def find_frame(wcs: Any) -> Frame:
         If its axes are of no frame that is converted.
     """
     inner = wcs.wcs
-    equinox, obstime = float(inner.equinox), float(inner.mjdobs)
-    return read_frame(
-        inner.ctype[inner.lng],
-        inner.radesys.strip().upper(),
-        equinox if math.isfinite(equinox) else None,
-        obstime if math.isfinite(obstime) else None,
-    )
+    equinox = float(inner.equinox)
+    radesys = inner.radesys.strip().upper()
+    return read_frame(inner.ctype[inner.lng], radesys, equinox if math.isfinite(equinox) else None)
 
 
-def read_frame(ctype: str, radesys: str, equinox: float | None, obstime: float | None) -> Frame:
+def read_frame(ctype: str, radesys: str, equinox: float | None) -> Frame:
     """Read a frame off mended header values (Calabretta and Greisen 2002, section 3.1).
 
     Parameters
@@ -129,8 +121,6 @@ def read_frame(ctype: str, radesys: str, equinox: float | None, obstime: float |
         In upper case; empty where the header has none.
     equinox : float or None
         Years.
-    obstime : float or None
-        MJD.
 
     Returns
     -------
@@ -155,7 +145,7 @@ def read_frame(ctype: str, radesys: str, equinox: float | None, obstime: float |
     if not radesys:
         radesys = "ICRS" if equinox is None else ("FK4" if equinox < 1984.0 else "FK5")
     if radesys.startswith("FK4"):
-        return Frame(name=radesys.lower(), equinox=1950.0 if equinox is None else equinox, obstime=obstime)
+        return Frame(name=radesys.lower(), equinox=1950.0 if equinox is None else equinox)
     if radesys == "FK5":
         return Frame(name="fk5", equinox=2000.0 if equinox is None else equinox)
     return ICRS

@@ -11,6 +11,15 @@ from typing import BinaryIO
 from snapdb.errors import ObjectExistsError, ReadOnlyStoreError, StorageError
 
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+_ADVICE = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room: the quota is used up",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "a part of its path is a file, choose another folder",
+    errno.EEXIST: "a part of its path is a file, choose another folder",
+    errno.EISDIR: "it is a folder, name a file",
+}
+"""What to do about an error of the system."""
 
 
 @contextmanager
@@ -42,7 +51,8 @@ def write_atomically(path: Path, *, overwrite: bool = False) -> Iterator[BinaryI
         If the disk is full, or fails otherwise.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    # Short: a name that the filesystem allows must not become too long by what is added to it.
+    temporary = path.with_name(f".{secrets.token_hex(6)}.part")
     with _translated(path):
         if not overwrite and path.exists():
             msg = f"{path} exists already; choose another name, or ask to overwrite it"
@@ -50,7 +60,7 @@ def write_atomically(path: Path, *, overwrite: bool = False) -> Iterator[BinaryI
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = temporary.open("wb")  # astropy knows no mode "xb"; the name is random
     try:
-        with stream:
+        with _translated(path, temporary), stream:
             yield stream
             with _translated(path):
                 stream.flush()
@@ -81,16 +91,22 @@ def _take_name(temporary: Path, path: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn the system's errors into snapdb's."""
+def _translated(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn the system's errors into snapdb's; with `temporary`, only those of writing to it.
+
+    The block of a caller may read files too, whose errors are its own.
+    """
     try:
         yield
     except StorageError:
         raise
     except OSError as err:
+        if temporary is not None and err.filename not in (None, str(temporary)):
+            raise
         if err.errno in _READ_ONLY:
             why = f"{path.parent} cannot be written to ({err.strerror})"
             msg = f"{why}; choose another folder or change its rights"
             raise ReadOnlyStoreError(msg, path=str(path)) from err
-        msg = f"{path} cannot be written: {err.strerror or err}"
+        advice = _ADVICE.get(err.errno or 0, "see that its folder can be written to, or choose another")
+        msg = f"{path} cannot be written: {err.strerror or err}; {advice}"
         raise StorageError(msg, path=str(path)) from err

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from astropy import units
 from astropy.coordinates import FK4, FK5, BarycentricMeanEcliptic, Galactic, SkyCoord, Supergalactic
-from astropy.time import Time
 
 from snapdb.errors import ProjectionError
 from snapdb.sky.frames import ICRS, Frame, from_icrs, read_frame, to_icrs
@@ -21,10 +20,6 @@ FRAMES = [
     (Frame(name="supergalactic"), Supergalactic()),
     (Frame(name="ecliptic", equinox=2000.0), BarycentricMeanEcliptic(equinox="J2000")),
     (Frame(name="fk4", equinox=1950.0), FK4(equinox="B1950")),
-    (
-        Frame(name="fk4", equinox=1950.0, obstime=42000.0),
-        FK4(equinox="B1950", obstime=Time(42000.0, format="mjd")),
-    ),
 ]
 
 
@@ -69,9 +64,9 @@ def test_fk5_is_not_icrs() -> None:
     ],
 )
 def test_defaults_of_the_standard(ctype: str, radesys: str, equinox: float | None, expected: Frame) -> None:
-    assert read_frame(ctype, radesys, equinox, None) == expected
+    assert read_frame(ctype, radesys, equinox) == expected
 
 
 def test_unknown_frame_is_refused() -> None:
     with pytest.raises(ProjectionError, match="HLON"):
-        read_frame("HLON-TAN", "", None, None)
+        read_frame("HLON-TAN", "", None)
