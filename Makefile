@@ -5,6 +5,11 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 DATA := ../shared/data
 
+# Install Debian packages, as root or through sudo.
+apt = command -v apt-get >/dev/null && echo "installing $(1) from Debian's packages" && \
+  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo) && export DEBIAN_FRONTEND=noninteractive && \
+  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq $(1) >/dev/null
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint types layers docs-lint tests bench postgis db-up db-down migration wheel-check clean
 
@@ -15,8 +20,9 @@ setup: $(STAMP) ## Make the virtual environment in .venv and install snapdb into
 
 $(STAMP): pyproject.toml
 	@echo "setting up .venv (the first time takes a minute or two)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
-	  { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv >/dev/null 2>&1 || \
+	  { $(call apt,python3-venv) && $(PYTHON) -m venv .venv; } || \
+	  { echo "$(PYTHON) -m venv fails; snapdb needs Python 3.11 or later with its venv module"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(STAMP)
@@ -31,10 +37,7 @@ postgis: # See that there is a PostGIS for the tests, or install Debian's
 	@if [ -n "$$SNAPDB_TEST_DSN" ] || docker info >/dev/null 2>&1; then exit 0; fi; \
 	if ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 \
 	   && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then exit 0; fi; \
-	echo "installing PostgreSQL and PostGIS from Debian's packages"; \
-	sudo=""; [ "$$(id -u)" = 0 ] || sudo="sudo"; \
-	export DEBIAN_FRONTEND=noninteractive; \
-	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq postgresql postgresql-15-postgis-3 >/dev/null
+	$(call apt,postgresql postgresql-15-postgis-3)
 
 check: setup postgis lint types layers docs-lint wheel-check tests ## All that CI runs
 

@@ -114,7 +114,8 @@ def attach_companion(
             plane_set.warnings.append(text)
             continue
         why = f"{header_map.file}: file name {rule.files[0]}"
-        part = Part(role=rule.plane, frame=frame, source=companion, meaning=rule.meaning, why=why)
+        meaning = find_meaning(rule, frame, companion)
+        part = Part(role=rule.plane, frame=frame, source=companion, meaning=meaning, why=why)
         if not plane_set.has(rule.plane):
             plane_set.parts.append(part)
 
@@ -129,12 +130,18 @@ def find_rule(header_map: HeaderMap, primary: str, companion: str) -> Companion 
     return None
 
 
+def find_meaning(rule: Companion, frame: HduFrame, source: FitsSource) -> Meaning:
+    """Say how a companion's numbers become the plane's: those that snapdb wrote as noise are noise."""
+    return Meaning.DIRECT if source.is_own and frame.name == "ERR" else rule.meaning
+
+
 def _find_role(
     frame: HduFrame, source: FitsSource, header_map: HeaderMap
 ) -> tuple[str, PlaneRule | None, str]:
     for rule in header_map.planes:
         if fits_test(rule.test, frame.cards, source.primary, hdu=frame.index, filename=source.name):
-            return rule.role, rule, f"{header_map.file}: {_name_test(rule.test)}"
+            role = frame.name.lower() if rule.role == "*" else rule.role
+            return role, rule, f"{header_map.file}: {_name_test(rule.test)}"
     return "data", None, f"{header_map.file}: an image that no rule names otherwise"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snapdb.errors import FormatError, NotAnImageError, ProjectionError
-from snapdb.formats.assemble import Part, PlaneSet, assemble, attach_companion, find_rule
+from snapdb.formats.assemble import Part, PlaneSet, assemble, attach_companion, find_meaning, find_rule
 from snapdb.formats.facts import make_facts
 from snapdb.formats.grouping import FileGroup, find_companions, group_files, match_companion, to_maps
 from snapdb.formats.layouts import make_layout
@@ -143,7 +143,8 @@ def describe_plane(path: str | Path, *, name: str, like: Described, hdu: int | N
     data_name = Path(like.planes[0].path).name
     rules = (find_rule(m, data_name, source.path.name) for m in to_maps(None))
     rule = next((r for r in rules if r is not None and r.plane == name), None)
-    layout = make_layout(frames[0], name, source.container, rule.meaning if rule else Meaning.DIRECT)
+    meaning = find_meaning(rule, frames[0], source) if rule else Meaning.DIRECT
+    layout = make_layout(frames[0], name, source.container, meaning)
     return NewPlane(layout=layout, path=str(path))
 
 
@@ -187,7 +188,7 @@ def _check_alone(
     source: FitsSource, sets: Sequence[PlaneSet], companions: Sequence[str | Path], maps: Sequence[HeaderMap]
 ) -> None:
     """Name what a file is that by its name is the companion of a file that is not there."""
-    rule = None if companions else match_companion(source.path.name, maps)
+    rule = None if companions or source.is_own else match_companion(source.path.name, maps)
     for plane_set in sets if rule is not None else ():
         plane_set.kind = rule.kind if rule is not None else None
         text = f"by its name this is the {_name_rule(rule)} of another file; it is taken as an image itself"

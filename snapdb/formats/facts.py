@@ -114,6 +114,11 @@ def _find_kind(lookup: Lookup, rules: list[Mapping[str, Any]], planes: PlaneSet)
     if planes.kind is not None:
         return planes.kind
     for rule in rules:
+        if "card" in rule:
+            value, where = lookup.get(rule["card"])
+            if value is not None:
+                return str(lookup.found("kind", str(value).strip(), where))
+            continue
         test = Test(
             header=tuple((k, re.compile(p)) for k, p in rule.get("header", {}).items()),
             extname=re.compile(rule["extname"]) if "extname" in rule else None,

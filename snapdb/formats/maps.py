@@ -21,6 +21,8 @@ from snapdb.model.layout import Meaning
 
 GENERIC = "generic"
 """Name of the map that takes whatever no other map knows."""
+STANDARD = "standard"
+"""Name of the map that reads what snapdb wrote."""
 _INHERITED = (
     "mjd", "exptime", "band", "observation_id", "sca", "sky_level", "data_units", "kind", "plane",
     "properties",
@@ -43,7 +45,7 @@ class PlaneRule:
     """Which HDUs are a plane."""
 
     role: str
-    """Name of the plane, or ``skip``."""
+    """Name of the plane, ``skip``, or ``*`` for one that is named as its EXTNAME."""
     test: Test
     meaning: Meaning = Meaning.DIRECT
     kind: str | None = None

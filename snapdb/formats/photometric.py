@@ -16,7 +16,9 @@ _UNITS = (
     (re.compile(r"^\s*Jy(/pix(el)?)?\s*$"), 8.9),
 )
 """AB magnitude of one unit of flux (Oke & Gunn 1983: 0 mag is 3631 Jy; nanomaggies: SDSS)."""
-_SURFACE = re.compile(r"^\s*MJy\s*(/|\s)\s*sr(-1|\^-1)?\s*$", re.IGNORECASE)
+_SURFACE = re.compile(r"^\s*([MkmunG]?)Jy\s*(?:/\s*sr|[\s.*]\s*sr\s*(?:\^|\*\*)?\s*\(?-1\)?)\s*$")
+"""Units are case sensitive: MJy and mJy differ by 22.5 mag."""
+_PREFIXES = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _LEAST, _GREATEST = -60.0, 90.0
 
 
@@ -67,7 +69,8 @@ def find_zeropoint(lookup: Lookup, rules: Sequence[Mapping[str, Any]], known: Kn
         value, where = found
         if "warn" in rule:
             lookup.warn(rule["warn"])
-        result.zeropoint = lookup.found("zeropoint", round(value, 9), where)
+        exact = rule.get("rule") == "exact"
+        result.zeropoint = lookup.found("zeropoint", value if exact else round(value, 9), where)
         return result
     return result
 
@@ -157,10 +160,12 @@ def _by_fluxmag0(lookup: Lookup, rule: Mapping[str, Any], _known: Known, _result
 def _by_surface(lookup: Lookup, _rule: Mapping[str, Any], known: Known, _result: Photometry) -> _Answer:
     """Convert MJy/sr with the pixel's area: one unit is 1e6 * area jansky."""
     unit, where = lookup.get("BUNIT")
-    if unit is None or not _SURFACE.match(str(unit)) or not known.pixel_scale:
+    match = _SURFACE.match(str(unit or ""))
+    if match is None or not known.pixel_scale:
         return None
     area = math.radians(known.pixel_scale / 3600.0) ** 2
-    return 8.9 - 2.5 * math.log10(1e6 * area), f"{where} = MJy/sr and the pixel's area"
+    jansky = _PREFIXES[match.group(1)] * area
+    return 8.9 - 2.5 * math.log10(jansky), f"{where} = {str(unit).strip()} and the pixel's area"
 
 
 def _by_unit(lookup: Lookup, _rule: Mapping[str, Any], _known: Known, _result: Photometry) -> _Answer:
@@ -185,7 +190,14 @@ def _as_note(lookup: Lookup, rule: Mapping[str, Any], _known: Known, _result: Ph
     return None
 
 
+def _as_written(lookup: Lookup, rule: Mapping[str, Any], _known: Known, _result: Photometry) -> _Answer:
+    """Take a card of snapdb's own at its word, 0 too."""
+    value, where = lookup.get_number(rule["card"])
+    return None if value is None else (value, where)
+
+
 _RULES = {
+    "exact": _as_written,
     "keyword": _by_keyword,
     "constant": _by_constant,
     "photflam": _by_photflam,

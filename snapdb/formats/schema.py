@@ -23,7 +23,7 @@ RULE_KEYS: dict[str, dict[str, type]] = {
     "band": _TEXT,
     "observation_id": _TEXT,
     "sca": _TEXT,
-    "mjd": {"card": str, "as": str, "scale": str, "time": list, "when": dict, "at": str},
+    "mjd": {"card": str, "as": str, "scale": str, "time": list, "when": dict, "at": str, "whole": bool},
     "exptime": {"card": str, "unit": str, "when": dict},
     "sky_level": {"cards": list},
     "zeropoint": {
@@ -31,7 +31,7 @@ RULE_KEYS: dict[str, dict[str, type]] = {
         "when": dict, "unless_rate": bool, "warn": str, "source": str,
     },
     "data_units": {"value": str, "card": str, "rate": str},
-    "kind": {**_TEST, "value": str},
+    "kind": {**_TEST, "value": str, "card": str},
     "flags": {"bits": dict, "bad": list, "codes": dict, "cards": str, "from_zero": bool},
     "properties": {"cards": list},
 }  # fmt: skip
@@ -59,6 +59,7 @@ _CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
         "unit",
         "unknown",
         "note",
+        "exact",
     ),
     ("zeropoint", "system"): ("AB", "Vega", "said"),
     ("data_units", "value"): ("counts", "rate"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snapdb.formats.cards import Cards
 from snapdb.formats.lookup import fits_test
-from snapdb.formats.maps import GENERIC, HeaderMap, get_map
+from snapdb.formats.maps import GENERIC, STANDARD, HeaderMap, get_map
 from snapdb.formats.scan import HduFrame, scan_fits
 from snapdb.formats.unwrap import find_container, open_unwrapped
 from snapdb.model.layout import Container
@@ -25,6 +25,11 @@ class FitsSource:
     def primary(self) -> Cards:
         """Cards of the primary HDU."""
         return self.frames[0].cards if self.frames else Cards(b"")
+
+    @property
+    def is_own(self) -> bool:
+        """Whether snapdb wrote the file, so that it holds what it holds by snapdb's own names."""
+        return "SDBVERS" in self.primary
 
     @property
     def name(self) -> str:
@@ -53,6 +58,9 @@ def open_source(path: str | Path) -> FitsSource:
 def choose_map(source: FitsSource, maps: Sequence[HeaderMap], instrument: str | None = None) -> HeaderMap:
     """Find the map that reads a file: the one named, else the first that recognises it.
 
+    What snapdb wrote is read by its own map before all others: the original's cards
+    stand in such a file too, and would lead another map astray.
+
     Raises
     ------
     ConfigError
@@ -60,7 +68,7 @@ def choose_map(source: FitsSource, maps: Sequence[HeaderMap], instrument: str | 
     """
     if instrument is not None:
         return get_map(instrument, maps)
-    for header_map in maps:
+    for header_map in sorted(maps, key=lambda m: m.name != STANDARD) if source.is_own else maps:
         if any(_recognises(test, source) for test in header_map.recognise):
             return header_map
     return get_map(GENERIC, maps)
