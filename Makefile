@@ -3,7 +3,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-DATA := ../shared/data
 
 # Install Debian packages, as root or through sudo.
 apt = command -v apt-get >/dev/null && echo "installing $(1) from Debian's packages" && \
@@ -24,7 +23,7 @@ $(STAMP): pyproject.toml
 	  { $(call apt,python3-venv) && $(PYTHON) -m venv .venv; } || \
 	  { echo "$(PYTHON) -m venv fails; snapdb needs Python 3.11 or later with its venv module"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(STAMP)
 
 demo: setup ## Make a small survey, ingest it, find a supernova in it and draw its epochs

@@ -11,6 +11,7 @@ module                holds
 ``gathering``         from arguments to a list of files
 ``columns``           what is listed of an image
 ``listing``           the formats of a listing
+``outputs``           where output goes, and what is never written over
 ``targets``           which file each cutout goes to
 ====================  ==========================================================
 """
@@ -19,13 +20,13 @@ import rich_click as click
 
 from snapdb import __version__
 
-from .group import LazyGroup
+from .group import EPILOG, LazyGroup
 from .session import Session, archive_option, pass_session
 
 __all__ = ["cli", "main"]
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @archive_option
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("-v", "--verbose", count=True, help="Say more on stderr; twice for everything.")

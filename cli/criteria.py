@@ -1,11 +1,14 @@
 """The options of a search, the same for every command that looks for images."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
 from .values import DEC, RA
+
+if TYPE_CHECKING:
+    from snapdb.archive.archive import Archive
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -27,7 +30,7 @@ _OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--instrument",), {"multiple": True, "help": "Name of a header map; may be repeated."}),
     (("--provenance",), {"metavar": "ID", "help": "Only images of this provenance."}),
     (("--provenance-tag",), {"metavar": "TAG", "help": "Only images of the provenance with this tag."}),
-    (("--process",), {"help": "Process that made the images; goes with --provenance-tag."}),
+    (("--process",), {"help": "Process that made the images; without --provenance-tag: any version of it."}),
     (("--order-by",), {"multiple": True, "help": "Column; -COLUMN for descending; may be repeated."}),
     (("--limit",), {"type": click.IntRange(min=0), "help": "At most so many."}),
     (("--offset",), {"type": click.IntRange(min=0), "help": "Leave out the first so many."}),
@@ -62,6 +65,36 @@ def make_criteria(options: Mapping[str, Any]) -> dict[str, Any]:
         if name in given:
             given[name] = _number_or_text(given[name])
     return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+
+def check_tag(archive: "Archive", criteria: Mapping[str, Any]) -> None:
+    """Refuse a tag that there is not: a slip of the pen finds nothing, and looks like an answer.
+
+    Parameters
+    ----------
+    archive
+        Where to look.
+    criteria
+        From :func:`make_criteria`.
+
+    Raises
+    ------
+    click.UsageError
+        The tag does not exist, or not for the process; the message names those there are.
+    """
+    from snapdb.errors import NotFoundError
+
+    tag = criteria.get("provenance_tag")
+    if tag is None:
+        return
+    try:
+        archive.make_search(provenance_tag=tag, process=criteria.get("process"))
+        if "process" not in criteria and not archive.registry.find_tagged(tag):
+            # Asked of one process, the registry says which tags there are.
+            known = archive.registry.find_provenances()
+            archive.registry.get_tagged(tag, known[0].process if known else "any")
+    except NotFoundError as err:
+        raise click.UsageError(str(err)) from err
 
 
 def _number_or_text(value: str) -> float | str:

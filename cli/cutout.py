@@ -1,15 +1,17 @@
 """`snapdb cutout`: cut a position out of images."""
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import rich_click as click
 
-from .criteria import make_criteria, search_options
+from .criteria import check_tag, make_criteria, search_options
 from .failures import PART_FAILED
+from .outputs import STDOUT, refuse_terminal, write_stdout
 from .session import Session, archive_option, pass_session, say
-from .targets import choose_targets
+from .targets import choose_targets, list_candidates
 from .values import SIZE, Size
 
 if TYPE_CHECKING:
@@ -25,7 +27,11 @@ if TYPE_CHECKING:
 @click.option("--mode", type=click.Choice(["strict", "partial", "trim"]), default="strict", show_default=True)
 @click.option("--fill-value", type=float, default=float("nan"), show_default=True, help="Outside the image.")
 @click.option(
-    "-o", "--output", required=True, metavar="FILE", help="May hold {id}, {band}, {mjd} ...; or a folder."
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    help="NAME.fits or NAME.png, may hold {id}, {band}, {mjd:.2f} ...; a folder; - for stdout.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 @archive_option
@@ -35,7 +41,7 @@ def command(ctx: click.RichContext, session: Session, /, image_id: UUID | None, 
     """Cut a square about --ra --dec out of an image, or out of every image that matches.
 
     All planes of the image come along (data, noise, flags), in one FITS file with its own
-    WCS. When several images match, -o must be a folder or hold placeholders that tell them
+    WCS; a name that ends in .png gets a picture of the data. When several images match, -o must be a folder or hold placeholders that tell them
     apart: {id} {band} {mjd} {sca} {observation_id} {kind} {instrument}.
 
     \b
@@ -48,6 +54,9 @@ def command(ctx: click.RichContext, session: Session, /, image_id: UUID | None, 
         raise click.UsageError(msg)
     with session.connect() as archive:
         images = _find(archive, image_id, make_criteria(options))
+        if options["output"] == STDOUT:
+            _pour(images, options)
+            return
         targets = choose_targets(images, options["output"], overwrite=options["overwrite"])
         failed = sum(not _cut(image, path, options, alone=len(targets) == 1) for image, path in targets)
     if failed:
@@ -65,6 +74,7 @@ def _find(archive: "Archive", image_id: UUID | None, criteria: dict[str, Any]) -
             msg = f"--image names the image; leave out {options}"
             raise click.UsageError(msg)
         return [archive.get_image(image_id)]
+    check_tag(archive, criteria)
     images = archive.find_images(**{"order_by": "mjd", **criteria})
     if not images:
         msg = (
@@ -75,20 +85,29 @@ def _find(archive: "Archive", image_id: UUID | None, criteria: dict[str, Any]) -
     return images
 
 
+def _pour(images: "list[Image]", options: dict[str, Any]) -> None:
+    """Write the cutout of one image to standard output, as FITS."""
+    if len(images) > 1:
+        raise click.UsageError(list_candidates(images))
+    refuse_terminal("FITS")
+    with tempfile.TemporaryDirectory(prefix="snapdb-") as folder:
+        path = Path(folder) / "cutout.fits"
+        _make(images[0], options).save(path=path)
+        write_stdout([path.read_bytes()])
+
+
 def _cut(image: "Image", path: Path, options: dict[str, Any], *, alone: bool) -> bool:
     """Cut one image and write it; a failure among several is reported and passed over."""
     from snapdb.errors import FormatError, NoOverlapError, PartialOverlapError, StorageError
 
     try:
-        cutout = image.get_ra_dec_cutout(
-            options["ra"],
-            options["dec"],
-            _pixels(image, options["size"]),
-            None if options["ysize"] is None else _pixels(image, options["ysize"]),
-            mode=options["mode"],
-            fill_value=options["fill_value"],
-        )
-        cutout.save(path=path, overwrite=options["overwrite"])
+        cutout = _make(image, options)
+        if path.suffix.lower() == ".png":
+            from snapdb.archive.pictures import write_contact_sheet
+
+            write_contact_sheet(path, [cutout])
+        else:
+            cutout.save(path=path, overwrite=options["overwrite"])
     except (NoOverlapError, PartialOverlapError, FormatError, StorageError) as err:
         if alone:
             raise
@@ -96,6 +115,18 @@ def _cut(image: "Image", path: Path, options: dict[str, Any], *, alone: bool) ->
         return False
     click.echo(path)
     return True
+
+
+def _make(image: "Image", options: dict[str, Any]) -> "Image":
+    """Cut one image as the options ask."""
+    return image.get_ra_dec_cutout(
+        options["ra"],
+        options["dec"],
+        _pixels(image, options["size"]),
+        None if options["ysize"] is None else _pixels(image, options["ysize"]),
+        mode=options["mode"],
+        fill_value=options["fill_value"],
+    )
 
 
 def _pixels(image: "Image", size: Size) -> int:

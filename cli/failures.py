@@ -1,20 +1,21 @@
 """How a run ends: exit codes, and the one line that says what went wrong.
 
-====  ==============================================================
+====  =======================================================================
 code  meaning
-====  ==============================================================
+====  =======================================================================
 0     done
-1     failed in another way
-2     the call was wrong: options, settings, an impossible search
+1     a target exists or cannot be written, or it failed otherwise
+2     the call was wrong: options, settings, an impossible search, no archive
 3     nothing found, where something was demanded
 4     part of a batch failed
-5     the database does not answer, or has another schema version
-6     a file is not what was registered
+5     the database does not answer, refuses, or has another schema version
+6     a registered file is gone, or is not what was registered
 130   interrupted
 141   whoever read the output went away
-====  ==============================================================
+====  =======================================================================
 """
 
+import errno
 import os
 import sys
 import traceback
@@ -22,15 +23,44 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from snapdb import errors
 
 DONE, FAILED, USAGE, NOTHING_FOUND, PART_FAILED, DATABASE, INTEGRITY = range(7)
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
+EXIT_CODES: tuple[tuple[int, str], ...] = (
+    (DONE, "done"),
+    (FAILED, "a target exists or cannot be written, or it failed otherwise"),
+    (USAGE, "the call was wrong: options, settings, no archive"),
+    (NOTHING_FOUND, "nothing found, where something was demanded"),
+    (PART_FAILED, "part of a batch failed"),
+    (DATABASE, "the database does not answer, refuses, or has another schema"),
+    (INTEGRITY, "a registered file is gone, or is not what was registered"),
+    (INTERRUPTED, "interrupted"),
+    (BROKEN_PIPE, "whoever read the output went away"),
+)
+"""Code -> meaning, for the help."""
+
+_ADVICE = {
+    errno.ENOENT: "check the name",
+    errno.EACCES: "change its rights, or name another",
+    errno.EPERM: "change its rights, or name another",
+    errno.EROFS: "the disk is read-only, name another place",
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room: the quota is used up",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "a part of its path is a file, check the name",
+    errno.EEXIST: "choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EMFILE: "allow more open files with `ulimit -n`",
+}
+"""What to do about an error of the system."""
+
 _CODES: tuple[tuple[type[BaseException], int], ...] = (
-    (errors.RegistryUnavailableError, DATABASE),
-    (errors.SchemaVersionError, DATABASE),
+    (errors.RegistryError, DATABASE),
+    (errors.ObjectMissingError, INTEGRITY),
     (errors.ChangedFileError, INTEGRITY),
     (errors.ChecksumError, INTEGRITY),
     (errors.NotFoundError, NOTHING_FOUND),
@@ -73,11 +103,15 @@ def run_guarded(action: Callable[[], Any], *, debug: bool) -> int:
     except BrokenPipeError:
         _discard_stdout()
         return BROKEN_PIPE
+    except NoArgsIsHelpError as err:
+        click.echo(err.format_message(), err=True)
+        return USAGE
     except _EXPECTED as err:
         message, code = describe_failure(err)
         if debug:
             traceback.print_exc(file=sys.stderr)
         click.echo(f"snapdb: error: {message}", err=True)
+        _settle_stdout()
     return code if isinstance(code, int) else DONE
 
 
@@ -98,11 +132,37 @@ def describe_failure(err: BaseException) -> tuple[str, int]:
         return "interrupted; what was finished is kept", INTERRUPTED
     if isinstance(err, OSError) and not isinstance(err, errors.SnapdbError):
         where = f"{err.filename}: " if err.filename else ""
-        return f"{where}{err.strerror or err}", FAILED
+        advice = _ADVICE.get(err.errno or 0, "see that it exists, and can be read and written")
+        return f"{where}{err.strerror or err}; {advice}", FAILED
     return str(err), find_exit_code(err)
 
 
 _EXPECTED = (click.ClickException, click.Abort, KeyboardInterrupt, errors.SnapdbError, OSError)
+
+
+def open_closed_streams() -> None:
+    """Let standard streams that the caller closed be the null device.
+
+    Python has None for them, and the first file that is opened would get a stream's
+    number, so that messages of C libraries would be written into it.
+    """
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    # The lowest free number is given out first: what is closed among 0, 1 and 2 comes before others.
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004  # stderr's
+        pass
+    os.close(number)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+
+
+def _settle_stdout() -> None:
+    """Drop what cannot be written to a standard output that refuses, as a full disk does."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_stdout()
 
 
 def _discard_stdout() -> None:

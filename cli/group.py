@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import rich_click as click
 from click.exceptions import Exit
 
-from .failures import run_guarded
+from .failures import EXIT_CODES, open_closed_streams, run_guarded
 from .session import Session
 
 _MODULES = {
@@ -27,6 +27,10 @@ _MODULES = {
 
 _COMPLETE = "_SNAPDB_COMPLETE"
 """What a shell sets when it wants to complete a line, as click documents it."""
+
+
+EPILOG = "\n\n".join(["Exit codes:", *(f"{code:>3}  {meaning}" for code, meaning in EXIT_CODES)])
+"""For the end of the help; rich-click makes one line of each paragraph."""
 
 
 class LazyGroup(click.RichGroup):
@@ -59,6 +63,7 @@ class LazyGroup(click.RichGroup):
     ) -> NoReturn:
         """Run the command line, and end the process with an exit code of :mod:`.failures`."""
         extra.pop("standalone_mode", None)
+        open_closed_streams()
         given = list(sys.argv[1:] if args is None else args)
         session = Session(debug="--debug" in given or bool(os.environ.get("SNAPDB_DEBUG")))
 

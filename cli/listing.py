@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import rich_click as click
 from snapdb.errors import ConfigError
 
 from .columns import TYPES, UNITS
+from .outputs import write_pieces
 
 FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "parquet")
 
@@ -98,23 +98,8 @@ def write_listing(rows: Iterable[Row], form: str, output: Path | None) -> int:
         pieces: Iterable[bytes] = [_encode_table(list(counted), form)]
     else:
         pieces = (piece.encode() for piece in _LINES[form](counted))
-    if output is None:
-        sys.stdout.buffer.writelines(pieces)
-        sys.stdout.buffer.flush()
-    else:
-        _write_whole(output, pieces)
+    write_pieces(output, pieces)
     return counted.count
-
-
-def _write_whole(output: Path, pieces: Iterable[bytes]) -> None:
-    """Write a file under another name first, so that a failure leaves what was there."""
-    temporary = output.with_name(f".{output.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.writelines(pieces)
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _Counted:

@@ -1,16 +1,24 @@
 """Which file each cutout goes to."""
 
+import re
 import string
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
+
+from .outputs import check_file
 
 if TYPE_CHECKING:
     from snapdb.archive.image import Image
 
 PLACEHOLDERS = ("id", "band", "mjd", "sca", "observation_id", "kind", "instrument")
+SUFFIXES = (".fits", ".png")
+"""What a cutout is written as."""
+_NUMBERS: dict[str, float] = {"mjd": 60000.25, "sca": 1}
+"""Placeholders that take a format, each with a value to try it on."""
+_EXAMPLES = {"mjd": "{mjd:.2f}", "sca": "{sca:02d}"}
 _IN_FOLDER = "cutout_{mjd}_{band}_{id}.fits"
 _LISTED = 12
 
@@ -30,46 +38,82 @@ def choose_targets(images: "Sequence[Image]", output: str, *, overwrite: bool) -
     Raises
     ------
     click.UsageError
-        Several images and one file; an unknown placeholder; two images with the same target.
+        Several images and one file; an unknown placeholder, or a format that it cannot have;
+        a suffix that is not among :data:`SUFFIXES`; two images with the same target.
     ObjectExistsError
-        A target exists.
+        A target exists, or an open archive needs it.
     """
     template = output
     if output.endswith("/") or Path(output).is_dir():
         template = str(Path(output) / _IN_FOLDER)
     names = _placeholders(template)
+    if Path(template).suffix.lower() not in SUFFIXES:
+        msg = (
+            f"-o {output!r}: a cutout is written as {' or '.join(SUFFIXES)}; end the name so, or name a folder"
+        )
+        raise click.UsageError(msg)
     if len(images) > 1 and not names:
-        raise click.UsageError(_list_candidates(images))
-    pairs = [(image, Path(template.format_map(_values(image)) if names else template)) for image in images]
+        raise click.UsageError(list_candidates(images))
+    fill = _Fill()
+    pairs = [(image, Path(fill.vformat(template, (), _values(image)))) for image in images]
     _refuse_doubles(pairs)
     for _, path in pairs:
-        _refuse_existing(path, overwrite=overwrite)
-    for _, path in pairs:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        check_file(path, overwrite=overwrite)
     return pairs
 
 
 def _placeholders(template: str) -> set[str]:
     """Name the placeholders of a template, all of them known."""
     try:
-        names = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+        fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
     except ValueError as err:
         msg = f"-o {template!r} cannot be read: {err}; write {{{{ for a brace that is meant as such"
         raise click.UsageError(msg) from err
+    names = {str(name) for _, name, _, _ in fields}
     unknown = sorted(names - set(PLACEHOLDERS))
     if unknown:
         msg = f"-o {template!r}: unknown placeholder {unknown[0]!r}; there are {', '.join(PLACEHOLDERS)}"
         raise click.UsageError(msg)
+    for _, name, form, conversion in fields:
+        _check_form(str(name), form or "", conversion)
     return names
 
 
-def _values(image: "Image") -> dict[str, str]:
-    """Write what placeholders stand for so that it can be part of a file's name."""
-    mjd = "none" if image.mjd is None else f"{image.mjd:.5f}"
-    texts = {
-        name: "none" if getattr(image, name) is None else str(getattr(image, name)) for name in PLACEHOLDERS
-    }
-    return {name: text.replace("/", "_") for name, text in {**texts, "mjd": mjd}.items()}
+def _check_form(name: str, form: str, conversion: str | None) -> None:
+    """Refuse how a placeholder is to be written where that cannot be."""
+    if not form and not conversion:
+        return
+    if name not in _NUMBERS:
+        msg = f"-o: {{{name}}} is text and takes no format; only {' and '.join(_NUMBERS)} do"
+        raise click.UsageError(msg)
+    sample = _NUMBERS[name]
+    try:
+        if conversion or re.search(r"\d{3}", form):
+            raise ValueError(form)  # no conversion, and no name of a hundred digits
+        format(sample, form)
+    except ValueError as err:
+        shown = f"{'!' + conversion if conversion else ''}{':' + form if form else ''}"
+        msg = f"-o: {{{name}{shown}}} cannot be written so; expected such as {_EXAMPLES[name]}"
+        raise click.UsageError(msg) from err
+
+
+class _Fill(string.Formatter):
+    """Puts values into a template: what is not known as ``none``, nothing that makes a folder."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """Write one value so that it can be part of a file's name."""
+        if value is None:
+            return "none"
+        default = ".5f" if isinstance(value, float) else ""
+        return str(format(value, format_spec or default)).replace("/", "_")
+
+
+def _values(image: "Image") -> dict[str, Any]:
+    """Give what placeholders stand for."""
+    known = {name: getattr(image, name) for name in PLACEHOLDERS}
+    texts = {name: None if value is None else str(value) for name, value in known.items()}
+    numbers = {"mjd": None if image.mjd is None else float(image.mjd), "sca": image.sca}
+    return {**texts, **numbers}
 
 
 def _refuse_doubles(pairs: "Sequence[tuple[Image, Path]]") -> None:
@@ -82,19 +126,16 @@ def _refuse_doubles(pairs: "Sequence[tuple[Image, Path]]") -> None:
         seen[path] = image
 
 
-def _refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Refuse to write over a file before anything is cut."""
-    from snapdb.errors import ObjectExistsError
+def list_candidates(images: "Sequence[Image]") -> str:
+    """Say which images match where one was expected.
 
-    if path.exists() and not overwrite:
-        msg = f"{path} exists; choose another name, or --overwrite"
-        raise ObjectExistsError(msg, path=str(path))
-
-
-def _list_candidates(images: "Sequence[Image]") -> str:
-    """Say which images match where one was expected."""
-    shown = [_values(image) for image in images[:_LISTED]]
-    lines = [f"  {known['id']}  band {known['band']}  mjd {known['mjd']}" for known in shown]
+    Parameters
+    ----------
+    images
+        Several.
+    """
+    line = "  {id}  band {band}  mjd {mjd}"
+    lines = [_Fill().vformat(line, (), _values(image)) for image in images[:_LISTED]]
     if len(images) > _LISTED:
         lines.append(f"  ... and {len(images) - _LISTED} more")
     return (

@@ -9,6 +9,7 @@ from snapdb.errors import CorruptFileError
 from snapdb.formats.source import open_source
 from snapdb.formats.wcs import to_header_text
 from snapdb.pixels.box import Box
+from snapdb.sky.dialects import is_wcs_card
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -29,17 +30,30 @@ FACT_CARDS: dict[str, tuple[str, str]] = {
     "instrument": ("SDBINSTR", "Header map that read the original"),
 }
 """Fact -> keyword and comment, as the header map ``standard`` reads them."""
-WCS_CARD = re.compile(
-    r"^(WCSAXES|WCSNAME|CTYPE\d|CUNIT\d|CRVAL\d|CRPIX\d|CDELT\d|CROTA\d|CD\d_\d|PC\d_\d|PC\d{6}|P[VS]\d_\d+"
-    r"|LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|EPOCH|[AB]P?_(\d_\d|ORDER|DMAX)|WAT\d_\d+|CPDIS\d|CPERR\d|DP\d.*"
-    r"|D2IM.*|DQ\d.*|CQDIS\d)$"
+_MORE_OF_WCS = re.compile(
+    r"WCSNAME|CNAME\d|C(RDER|SYER)\d|[AB]P?_DMAX|WAT\d_\d+|PC\d{6}|D2IM.*|DP\d.*|DQ\d.*|PLT\w*"
+    r"|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CNAME|CRDER|CSYER)\d[A-Z]|(CD|PC|PV|PS)\d_\d+[A-Z]"
+    r"|(WCSAXES|WCSNAME|LONPOLE|LATPOLE|RADESYS|EQUINOX)[A-Z]"
 )
-"""Keywords of an image's own coordinates."""
+"""What goes with coordinates but is no part of them, and alternate ones, which no longer hold once pixels move."""
+_NOT_WCS_ALONE = frozenset({"MJD-OBS", "DATE-OBS"})
+_OTHER_TIMES = re.compile(
+    r"(DATE|MJD|JD)[-_](OBS|BEG|END|AVG|MID|START|STA|STOP|REF)|TSTART|TSTOP|TIME[-_](OBS|BEG|END|AVG)|TIMEOFFS"
+    r"|(MJD|JD|DATE)REF[IF]?"
+)
+"""Keywords whose values are in the scale that TIMESYS names (FITS Standard 4.0, section 9)."""
 OF_STORAGE = re.compile(
     r"^(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|[PG]COUNT|GROUPS|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|ZDATASUM"
     r"|ZHECKSUM|INHERIT|LTV\d|LTM\d_\d|BSOFTEN|BOFFSET)$"
 )
 """Keywords that say how the numbers are stored, which a file made anew says for itself."""
+
+
+def is_own_wcs_card(keyword: str) -> bool:
+    """Say whether a card is about an image's coordinates, which a cutout or a fit replaces by its own."""
+    if keyword in _NOT_WCS_ALONE or OF_STORAGE.match(keyword):
+        return False
+    return is_wcs_card(keyword) or _MORE_OF_WCS.fullmatch(keyword) is not None
 
 
 def read_header(path: str | Path, hdu: int) -> "Header":
@@ -123,7 +137,7 @@ def crop_header(header: "Header", wcs_header: "Header | None", box: Box) -> "Hea
     origin = [_number(header.get(f"LTV{axis}"), 0.0) for axis in (1, 2)]
     cards = [c for c in header.cards if not OF_STORAGE.match(c.keyword)]
     if wcs_header is not None:
-        cards = [c for c in cards if not WCS_CARD.match(c.keyword)]
+        cards = [c for c in cards if not is_own_wcs_card(c.keyword)]
     cropped = Header(cards)
     if wcs_header is not None:
         _add_wcs(cropped, wcs_header)
@@ -171,18 +185,44 @@ def make_header(wcs_header: "Header | None", facts: Mapping[str, Any]) -> "Heade
     return header
 
 
+def with_facts(header: "Header", facts: Mapping[str, Any]) -> "Header":
+    """Give a header that says what is known of an image now, in the keywords of snapdb's own.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Of the image; left as it is.
+    facts : mapping
+        As :func:`make_header`; the card of a fact that is None is taken out.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        With the start in UTC. Where the header's times were in another scale, those
+        of them that no fact replaces are left out: TIMESYS speaks of all of them.
+    """
+    said = header.copy()
+    for name in facts:
+        if name in FACT_CARDS:
+            said.remove(FACT_CARDS[name][0], ignore_missing=True, remove_all=True)
+    if facts.get("mjd") is not None and not _is_utc(said.get("TIMESYS")):
+        for keyword in {c.keyword for c in said.cards if _OTHER_TIMES.fullmatch(c.keyword)}:
+            said.remove(keyword, remove_all=True)
+    said.update(make_header(None, facts))
+    return said
+
+
+def _is_utc(timesys: object) -> bool:
+    """Say whether TIMESYS names UTC, which it does where it is absent (FITS Standard 4.0, 9.2.1)."""
+    text = str(timesys or "UTC").strip().upper()
+    return text.startswith("GMT") or re.match(r"UTC?\b", text) is not None
+
+
 def _add_wcs(header: "Header", wcs_header: "Header") -> None:
     """Add the cards of coordinates, save those that are about something else."""
     for card in wcs_header.cards:
-        if OF_STORAGE.match(card.keyword) or card.keyword in (
-            "COMMENT",
-            "HISTORY",
-            "",
-            "DATE-OBS",
-            "MJD-OBS",
-        ):
-            continue
-        header.append(card, end=True)
+        if is_own_wcs_card(card.keyword):
+            header.append(card, end=True)
 
 
 def _without(header: "Header", bad: list[int]) -> "Header":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from snapdb.errors import ShapeError
-from snapdb.formats.header import OF_STORAGE, WCS_CARD, to_header
+from snapdb.formats.header import OF_STORAGE, is_own_wcs_card, to_header
 from snapdb.formats.quiet import caught_warnings
 from snapdb.types import PixelArray
 
@@ -119,8 +119,7 @@ def _primary_header(header: "Header", extra: Mapping[str, Any]) -> "Header":
     """Give the primary HDU what is no coordinates, and who wrote the file."""
     from astropy.io.fits import Header
 
-    skip = (OF_STORAGE, WCS_CARD)
-    primary = Header([c for c in header.cards if not any(p.match(c.keyword) for p in skip)])
+    primary = Header([c for c in header.cards if not _is_of_planes(c.keyword)])
     for keyword in ("EXTNAME", "EXTVER", "EXTLEVEL"):
         primary.remove(keyword, ignore_missing=True, remove_all=True)
     primary["SDBVERS"] = (version("snapdb"), "Version of snapdb that wrote the file")
@@ -132,7 +131,7 @@ def _primary_header(header: "Header", extra: Mapping[str, Any]) -> "Header":
 def _plane_header(header: "Header", name: str, flag_bits: Mapping[str, int]) -> "Header":
     """Give an extension the image's header, with the units of its own plane."""
     own = header.copy()
-    for keyword in {c.keyword for c in own.cards if _is_storage(OF_STORAGE, c.keyword)}:
+    for keyword in {c.keyword for c in own.cards if _is_replaced(c.keyword)}:
         own.remove(keyword, ignore_missing=True, remove_all=True)
     for keyword in ("EXTNAME", "EXTVER", "EXTLEVEL"):
         own.remove(keyword, ignore_missing=True, remove_all=True)
@@ -144,8 +143,14 @@ def _plane_header(header: "Header", name: str, flag_bits: Mapping[str, int]) -> 
     return own
 
 
-def _is_storage(pattern: Any, keyword: str) -> bool:
-    return bool(pattern.match(keyword)) and not keyword.startswith("LT")
+def _is_of_planes(keyword: str) -> bool:
+    """Say whether a card belongs to the planes alone."""
+    return OF_STORAGE.match(keyword) is not None or is_own_wcs_card(keyword) or keyword.startswith("MP_")
+
+
+def _is_replaced(keyword: str) -> bool:
+    """Say whether an extension says a thing for itself: how it is stored, and which bits its flags have."""
+    return (OF_STORAGE.match(keyword) is not None and not keyword.startswith("LT")) or keyword.startswith("MP_")
 
 
 def _storable(array: PixelArray) -> PixelArray:
