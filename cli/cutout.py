@@ -41,8 +41,9 @@ def command(ctx: click.RichContext, session: Session, /, image_id: UUID | None, 
     """Cut a square about --ra --dec out of an image, or out of every image that matches.
 
     All planes of the image come along (data, noise, flags), in one FITS file with its own
-    WCS; a name that ends in .png gets a picture of the data. When several images match, -o must be a folder or hold placeholders that tell them
-    apart: {id} {band} {mjd} {sca} {observation_id} {kind} {instrument}.
+    WCS; a name that ends in .png gets a picture of the data. When several images match, -o
+    must be a folder or hold placeholders that tell them apart:
+    {id} {band} {mjd} {sca} {observation_id} {kind} {instrument}.
 
     \b
     For example:

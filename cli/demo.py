@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from .ingest import list_refused
+from .outputs import check_file
 from .session import say
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from snapdb.testing.skies import Survey
 
 _SIZE_PIX = 41
+_RESULTS = ("supernova.png", "supernova.fits")
+_SURVEY_MARK = "truth.json"
+"""What a survey has when it is complete."""
 
 
 @click.command("demo")
@@ -29,6 +33,7 @@ def command(folder: Path) -> None:
     import snapdb
 
     started = time.monotonic()
+    _refuse_foreign(folder)
     survey = _make_survey(folder / "survey")
     with snapdb.init(folder / "archive") as archive:
         _register(archive, survey)
@@ -37,6 +42,19 @@ def command(folder: Path) -> None:
     say(f"done in {time.monotonic() - started:.1f} s")
     for line in _next_steps(folder, survey):
         click.echo(line)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder whose files are not of an earlier demonstration, before anything is written."""
+    from snapdb.errors import ObjectExistsError
+
+    if (folder / "survey" / _SURVEY_MARK).is_file():
+        return
+    for name in ("survey", "archive", *_RESULTS):
+        path = folder / name
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            msg = f"{path} exists, and is not of a finished demonstration; remove it, or name another folder"
+            raise ObjectExistsError(msg, path=str(path))
 
 
 def _make_survey(folder: Path) -> "Survey":
@@ -80,7 +98,7 @@ def _write_pictures(images: "list[Image]", survey: "Survey", folder: Path) -> No
 
     nova = survey.supernova
     cutouts = [image.get_ra_dec_cutout(nova.ra, nova.dec, _SIZE_PIX, mode="partial") for image in images]
-    sheet, target = folder / "supernova.png", folder / "supernova.fits"
+    sheet, target = (folder / name for name in _RESULTS)
     if _is_new(sheet):
         labels = [f"{image.band}  MJD {image.mjd:.2f}" for image in images]
         write_contact_sheet(sheet, cutouts, labels=labels, columns=6)
@@ -93,7 +111,10 @@ def _write_pictures(images: "list[Image]", survey: "Survey", folder: Path) -> No
 
 def _is_new(path: Path) -> bool:
     """Whether a file is still to be written; what an earlier run left is the same, and stays."""
-    return not path.exists()
+    if path.is_file():
+        return False
+    check_file(path, overwrite=False)
+    return True
 
 
 def _next_steps(folder: Path, survey: "Survey") -> list[str]:

@@ -149,12 +149,12 @@ def open_closed_streams() -> None:
     if None not in (sys.stdin, sys.stdout, sys.stderr):
         return
     # The lowest free number is given out first: what is closed among 0, 1 and 2 comes before others.
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004  # stderr's
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # stderr's
         pass
     os.close(number)
-    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
-    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _settle_stdout() -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from .criteria import make_criteria, search_options
+from .criteria import check_tag, make_criteria, search_options
 from .failures import NOTHING_FOUND
+from .outputs import check_file, to_path
 from .session import Session, archive_option, pass_session, say
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ _FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "parquet")
 @click.command("find")
 @search_options
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="Default: by the file's name, or table.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write to.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write to; - for stdout."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("--count", is_flag=True, help="Print how many there are, and nothing else.")
 @click.option("--fail-empty", is_flag=True, help="End with code 3 when nothing is found.")
 @archive_option
@@ -38,13 +42,16 @@ def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None
     from .listing import choose_format
 
     criteria = make_criteria(options)
-    form = choose_format(options["form"], options["output"])
+    output = to_path(options["output"])
+    if options["count"] and options["output"] is not None:
+        msg = "--count prints a number, and -o writes the images; give one of them"
+        raise click.UsageError(msg)
+    form = choose_format(options["form"], output)
     with session.connect() as archive:
-        count = (
-            _count(archive, criteria)
-            if options["count"]
-            else _list(archive, criteria, form, options["output"])
-        )
+        check_tag(archive, criteria)
+        if output is not None:
+            check_file(output, overwrite=options["overwrite"])
+        count = _count(archive, criteria) if options["count"] else _list(archive, criteria, form, output)
         if count == 0:
             for line in _explain_nothing(archive, criteria):
                 say(line)
@@ -83,12 +90,17 @@ def _explain_nothing(archive: "Archive", criteria: dict[str, Any]) -> Iterator[s
     for name in ("band", "kind", "instrument", "sca"):
         if name in criteria:
             there = [v for v in archive.registry.values(name) if v is not None]
-            absent = [str(v) for v in criteria[name] if v not in there]
+            absent = [v for v in criteria[name] if v not in there]
             if absent:
-                known = ", ".join(str(v) for v in there) or "none at all"
-                yield f"  no image has {name} {' or '.join(absent)}; there are: {known}"
+                known = ", ".join(_quote(v) for v in there) or "none at all"
+                yield f"  no image has {name} {' or '.join(map(_quote, absent))}; there are: {known}"
     if "ra" in criteria and "dec" in criteria and len(criteria) > 2:
         covering = archive.count_images(ra=criteria["ra"], dec=criteria["dec"])
         yield f"  without the other criteria: {covering} at this position"
     elif "ra" in criteria:
         yield "  the position is in no image's footprint; positions are ICRS, --ra in degrees or 12h30m10s"
+
+
+def _quote(value: object) -> str:
+    """Write a value so that an empty one, or one with spaces, is seen as it is."""
+    return repr(value) if isinstance(value, str) else str(value)

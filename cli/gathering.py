@@ -34,7 +34,12 @@ def gather_files(arguments: Sequence[str]) -> list[Path]:
 def _read_names(argument: str) -> Iterator[str]:
     """Yield the names behind one argument: itself, or the lines of a list."""
     if argument == "-":
-        yield from _names_in(sys.stdin.read())
+        try:
+            text = sys.stdin.read()
+        except (OSError, UnicodeDecodeError) as err:
+            msg = f"the list on standard input cannot be read: {err}"
+            raise click.UsageError(msg) from err
+        yield from _names_in(text)
     elif argument.startswith("@") and not Path(argument).exists():
         try:
             text = Path(argument[1:]).read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from .failures import PART_FAILED
+from .outputs import check_report
 from .session import Session, archive_option, pass_session, say
 from .values import PARAMETER, VERSION
 
@@ -30,9 +31,9 @@ _WARNINGS = 8
 @click.option("--param", "params", type=PARAMETER, multiple=True, help="Parameter of it; may be repeated.")
 @click.option("--instrument", help="Header map to read all files with; found file by file by default.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Files read at a time.")
-@click.option("--in-place", "placement", flag_value="in-place", default="in-place", help="The default.")
-@click.option("--copy", "placement", flag_value="copy", help="Copy files into the archive's store.")
-@click.option("--link", "placement", flag_value="link", help="Hard-link files into the archive's store.")
+@click.option("--in-place", "in_place", is_flag=True, help="Leave files where they are: the default.")
+@click.option("--copy", is_flag=True, help="Copy files into the archive's store.")
+@click.option("--link", is_flag=True, help="Hard-link files into the archive's store.")
 @click.option("--on-error", type=click.Choice(["skip", "stop"]), default="skip", show_default=True)
 @click.option("--update", is_flag=True, help="Read changed files again, keeping their images' ids.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
@@ -51,18 +52,42 @@ def command(ctx: click.RichContext, session: Session, /, paths: tuple[str, ...],
     """
     from .gathering import gather_files
 
+    options["placement"] = _choose_placement(options)
+    provenance = _make_provenance(options)
+    _check_instrument(options["instrument"])
     files = gather_files(paths)
     if not files:
-        msg = f"no file in {', '.join(paths)}"
+        where = ", ".join("standard input" if path == "-" else path for path in paths)
+        msg = f"no file in {where}; nothing was registered; name files, or a folder that holds some"
         raise click.UsageError(msg)
-    provenance = _make_provenance(options)
     with session.connect() as archive:
+        if options["report"] is not None:
+            check_report(options["report"])
         if options["explain"]:
             failed = _explain(archive, files, options["instrument"])
         else:
             failed = _ingest(archive, files, provenance, options)
     if failed:
         ctx.exit(PART_FAILED)
+
+
+def _choose_placement(options: dict[str, Any]) -> str:
+    """Tell where files shall lie; the options for it exclude each other."""
+    named = [name for name in ("in_place", "copy", "link") if options[name]]
+    if len(named) > 1:
+        msg = (
+            f"{' and '.join('--' + n.replace('_', '-') for n in named)} exclude each other; give one of them"
+        )
+        raise click.UsageError(msg)
+    return named[0].replace("_", "-") if named else "in-place"
+
+
+def _check_instrument(name: str | None) -> None:
+    """Refuse a header map that there is not once, and not file by file."""
+    if name is not None:
+        from snapdb.formats.maps import get_map, load_maps
+
+        get_map(name, load_maps())
 
 
 def _make_provenance(options: dict[str, Any]) -> "Provenance | None":
@@ -72,6 +97,11 @@ def _make_provenance(options: dict[str, Any]) -> "Provenance | None":
             msg = "--version and --param describe a process; name it with --process"
             raise click.UsageError(msg)
         return None
+    names = [name for name, _ in options["params"]]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"--param {twice[0]} is given more than once; give each parameter one value"
+        raise click.UsageError(msg)
     from snapdb import Provenance
 
     major, minor = options["version"]

@@ -21,11 +21,18 @@ def command(session: Session, place: str | None) -> None:
     directory: ./snapdb.toml, where there is none yet, names it for later commands.
     """
     import snapdb
+    from snapdb.errors import SchemaVersionError
 
     if place and session.archive:
         msg = f"two archives are named, {place} and {session.archive}; name one"
         raise click.UsageError(msg)
-    with snapdb.init(place or session.archive) as archive:
+    session.archive = place or session.archive
+    try:
+        made = snapdb.init(session.archive)
+    except SchemaVersionError:
+        session.check_version()
+        raise
+    with made as archive:
         count = archive.count_images()
         say(f"archive at {archive.url}: ready, {count} image{'' if count == 1 else 's'}")
     if place and not place.startswith("postgres"):

@@ -16,8 +16,13 @@ def command(session: Session) -> None:
     import snapdb
     from snapdb.archive.connect import find_place
     from snapdb.config import read_settings
+    from snapdb.errors import SchemaVersionError
     from snapdb.registry import migrate
 
-    migrate(find_place(read_settings(url=session.archive)).url)
-    with snapdb.connect(session.archive) as archive:
+    try:
+        migrate(find_place(read_settings(url=session.archive)).url)
+    except SchemaVersionError:
+        session.check_version()
+        raise
+    with session.connect() as archive:
         say(f"archive at {archive.url}: at the tables of snapdb {snapdb.__version__}")

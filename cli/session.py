@@ -25,8 +25,17 @@ class Session:
     def connect(self) -> "Archive":
         """Open the archive that was named, or the one that the settings name."""
         import snapdb
+        from snapdb.errors import ConfigError, NotFoundError
 
-        return snapdb.connect(self.archive)
+        try:
+            return snapdb.connect(self.archive)
+        except NotFoundError as err:
+            # No file is no archive, as no folder is: a wrong call, and not an empty answer.
+            raise ConfigError(err.message, **err.fields) from err
+
+    def check_version(self) -> None:
+        """Refuse a database whose tables are of another version, with the words of every command."""
+        self.connect().close()
 
     def start_logging(self) -> None:
         """Let the library's log reach stderr, as far as -v asks."""

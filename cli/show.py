@@ -1,34 +1,60 @@
 """`snapdb show`: one image in full."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import rich_click as click
 
+from .outputs import check_file, to_path, write_pieces
 from .session import Session, archive_option, pass_session
 
 if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
 
+_FORMATS = ("table", "json")
+
 
 @click.command("show")
 @click.argument("image_id", metavar="ID", type=click.UUID)
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="Default: by the file's name, or table.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write to; - for stdout.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @archive_option
 @pass_session
-def command(session: Session, image_id: UUID, form: str) -> None:
+def command(
+    session: Session,
+    image_id: UUID,
+    form: str | None,
+    output: Path | None,
+    overwrite: bool,  # noqa: FBT001  # click's calling
+) -> None:
     """Say all that the archive knows of one image: facts, planes, provenance."""
+    target = to_path(output)
+    json_name = target is not None and target.suffix.lower() == ".json"
     with session.connect() as archive:
+        if target is not None:
+            check_file(target, overwrite=overwrite)
         known = _describe(archive, image_id)
-    if form == "json":
-        click.echo(json.dumps(known, indent=2))
-        return
+    as_json = form == "json" or (form is None and json_name)
+    lines = [json.dumps(known, indent=2)] if as_json else _to_lines(known)
+    write_pieces(target, (f"{line}\n".encode() for line in lines))
+
+
+def _to_lines(known: dict[str, Any]) -> Iterator[str]:
+    """Yield a line a value, and more where it is a list."""
     for name, value in known.items():
         lines = _text_lines(value)
-        click.echo(f"{name:<15} {lines[0]}")
+        yield f"{name:<15} {lines[0]}"
         for line in lines[1:]:
-            click.echo(f"{'':<15} {line}")
+            yield f"{'':<15} {line}"
 
 
 def _describe(archive: "Archive", image_id: UUID) -> dict[str, Any]:

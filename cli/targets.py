@@ -48,9 +48,8 @@ def choose_targets(images: "Sequence[Image]", output: str, *, overwrite: bool) -
         template = str(Path(output) / _IN_FOLDER)
     names = _placeholders(template)
     if Path(template).suffix.lower() not in SUFFIXES:
-        msg = (
-            f"-o {output!r}: a cutout is written as {' or '.join(SUFFIXES)}; end the name so, or name a folder"
-        )
+        known = " or ".join(SUFFIXES)
+        msg = f"-o {output!r}: a cutout is written as {known}; end the name so, or name a folder"
         raise click.UsageError(msg)
     if len(images) > 1 and not names:
         raise click.UsageError(list_candidates(images))
@@ -86,15 +85,21 @@ def _check_form(name: str, form: str, conversion: str | None) -> None:
     if name not in _NUMBERS:
         msg = f"-o: {{{name}}} is text and takes no format; only {' and '.join(_NUMBERS)} do"
         raise click.UsageError(msg)
-    sample = _NUMBERS[name]
-    try:
-        if conversion or re.search(r"\d{3}", form):
-            raise ValueError(form)  # no conversion, and no name of a hundred digits
-        format(sample, form)
-    except ValueError as err:
+    if conversion or not _can_write(_NUMBERS[name], form):
         shown = f"{'!' + conversion if conversion else ''}{':' + form if form else ''}"
         msg = f"-o: {{{name}{shown}}} cannot be written so; expected such as {_EXAMPLES[name]}"
-        raise click.UsageError(msg) from err
+        raise click.UsageError(msg)
+
+
+def _can_write(sample: float, form: str) -> bool:
+    """Tell whether a format is one of numbers, and not of hundreds of digits."""
+    if re.search(r"\d{3}", form):
+        return False
+    try:
+        format(sample, form)
+    except ValueError:
+        return False
+    return True
 
 
 class _Fill(string.Formatter):

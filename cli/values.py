@@ -9,6 +9,8 @@ from typing import Any
 import rich_click as click
 
 _ARCSEC = {"arcsec": 1.0, "as": 1.0, '"': 1.0, "arcmin": 60.0, "'": 60.0, "deg": 3600.0, "mas": 1e-3}
+_VERSION_DIGITS = 9
+"""What the registry's columns of 32 bits hold for sure."""
 _SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([a-z\"']*)\s*")
 
 
@@ -105,6 +107,8 @@ class VersionType(click.ParamType[tuple[int, int]]):
         match = re.fullmatch(r"([0-9]+)(?:\.([0-9]+))?", str(value).strip())
         if match is None:
             self.fail(f"{value!r} is not a version; expected MAJOR or MAJOR.MINOR, such as 1.2", param, ctx)
+        if len(match[1]) > _VERSION_DIGITS or len(match[2] or "") > _VERSION_DIGITS:
+            self.fail(f"{value!r:.80} is not a version; its numbers have at most 9 digits", param, ctx)
         return int(match[1]), int(match[2] or 0)
 
 

@@ -41,6 +41,9 @@ OnError = Literal["skip", "stop"]
 _BATCH = 100
 """Groups registered in one transaction."""
 
+_LOOKUP = 2000
+"""Groups looked up in the registry at once."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestPlan:
@@ -77,6 +80,8 @@ class Ingest:
         self.store = store
         self.plan = plan
         self.report = report
+        self._fresh: dict[Path, set[Path]] = {}
+        """Registered primary -> its files that changed or are not registered."""
 
     def run(self, files: Sequence[Path]) -> IngestReport:
         """Look at every file.
@@ -94,8 +99,8 @@ class Ingest:
         from snapdb.formats.describe import group_files
 
         there = [f for f in files if self._exists(f)]
-        groups = [g for g in group_files(there) if not self._stop and self._is_news(g)]
-        tasks = [ReadingTask(group=g, instrument=self.plan.instrument) for g in groups]
+        news = self._find_news(group_files(there))
+        tasks = [ReadingTask(group=g, instrument=self.plan.instrument) for g in news]
         batch: list[GroupReading] = []
         try:
             for reading in read_groups(tasks, self.plan.jobs):
@@ -133,33 +138,47 @@ class Ingest:
 
     # What the registry knows
 
-    def _is_news(self, group: "FileGroup") -> bool:
+    def _find_news(self, groups: "Sequence[FileGroup]") -> "list[FileGroup]":
+        """Give the groups that must be read; say of the others how they ended."""
+        news = []
+        for start in range(0, len(groups), _LOOKUP):
+            some = groups[start : start + _LOOKUP]
+            known = self._look_up(some)
+            news += [g for g in some if not self._stop and self._is_news(g, known)]
+        return news
+
+    def _look_up(self, groups: "Sequence[FileGroup]") -> dict[str, tuple[FileRecord, tuple[UUID, ...]]]:
+        """Give what the registry knows of files, with their images of the plan's provenance."""
+        keys = [self.store.key_of(p) for g in groups for p in (g.primary, *g.companions)]
+        known = self.registry.find_files(keys)
+        ids = list({i for _, image_ids in known.values() for i in image_ids})
+        search = make_search(id=ids, provenance_ids=(self.plan.provenance_id,))
+        ours = {r.id for r in self.registry.find_images(search)} if ids else set()
+        return {
+            key: (file, tuple(i for i in image_ids if i in ours)) for key, (file, image_ids) in known.items()
+        }
+
+    def _is_news(self, group: "FileGroup", known: dict[str, tuple[FileRecord, tuple[UUID, ...]]]) -> bool:
         """Tell whether a group must be read; if not, say how it ended."""
         paths = (group.primary, *group.companions)
         keys = [self.store.key_of(p) for p in paths]
-        known = self.registry.find_files(keys)
-        ids = {i for _, image_ids in known.values() for i in image_ids}
-        ours = self._ids_of_provenance(ids)
-        if len(known) < len(keys) or not ours:
+        ours = known[keys[0]][1] if keys[0] in known else ()
+        if not ours:
             return True
-        changed = [p for p, key in zip(paths, keys, strict=True) if self._has_changed(p, known[key][0])]
-        if not changed:
-            self._end(paths, OutcomeKind.UNCHANGED, ids=ours)
+        changed = [
+            p for p, k in zip(paths, keys, strict=True) if k in known and self._has_changed(p, known[k][0])
+        ]
+        if changed and not self.plan.update:
+            names = ", ".join(map(str, changed))
+            msg = f"{names} differs from what was registered; index it again with --update (update=True)"
+            self._refuse(group, ChangedFileError(msg, path=str(changed[0])))
             return False
-        if self.plan.update:
+        fresh = {*changed, *(p for p, k in zip(paths, keys, strict=True) if k not in known)}
+        if fresh:
+            self._fresh[group.primary] = fresh
             return True
-        names = ", ".join(map(str, changed))
-        msg = f"{names} differs from what was registered; index it again with --update (update=True)"
-        self._refuse(group, ChangedFileError(msg, path=str(changed[0])))
+        self._end(paths, OutcomeKind.UNCHANGED, ids=ours)
         return False
-
-    def _ids_of_provenance(self, ids: Iterable[UUID]) -> tuple[UUID, ...]:
-        """Give those of some images that have the plan's provenance."""
-        wanted = list(ids)
-        if not wanted:
-            return ()
-        search = make_search(id=wanted, provenance_ids=(self.plan.provenance_id,))
-        return tuple(r.id for r in self.registry.find_images(search))
 
     def _has_changed(self, path: Path, known: FileRecord) -> bool:
         """Compare a file with its row; one that was only touched gets its new time."""
@@ -176,7 +195,18 @@ class Ingest:
     # What goes into the registry
 
     def _register(self, batch: list[GroupReading]) -> None:
-        """Register a batch in one transaction, or its groups one by one."""
+        """Register a batch: what is new, and what replaces what was there."""
+        for replaces in (False, True):
+            some = [r for r in batch if self._replaces(r) is replaces]
+            if some:
+                self._register_some(some)
+
+    def _replaces(self, reading: GroupReading) -> bool:
+        """Tell whether a reading says more of a registered image than the registry knows."""
+        return bool(self._fresh.get(reading.group.primary, set()) - set(reading.left_out))
+
+    def _register_some(self, batch: list[GroupReading]) -> None:
+        """Register groups in one transaction, or, when that is refused, one by one."""
         try:
             self._register_together(batch)
         except (UsageError, ConflictError, StorageError) as err:
@@ -184,7 +214,7 @@ class Ingest:
                 self._refuse(batch[0].group, err)
                 return
             for reading in batch:
-                self._register([reading])
+                self._register_some([reading])
                 if self._stop:
                     return
 
@@ -198,7 +228,7 @@ class Ingest:
         for reading in batch:
             files |= self._place(reading)
         images = [(reading, self._new_image(d)) for reading in batch for d in reading.images]
-        added = self.registry.add_images([i for _, i in images], files, update=self.plan.update)
+        added = self.registry.add_images([i for _, i in images], files, update=self._replaces(batch[0]))
         by_group: dict[int, list[AddedImage]] = {id(r): [] for r in batch}
         for (reading, _), result in zip(images, added, strict=True):
             by_group[id(reading)].append(result)

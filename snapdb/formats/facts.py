@@ -58,8 +58,10 @@ def make_facts(
     units = _find_units(lookup, rules.get("data_units", {}))
     known = Known(band=band, exptime=exptime, is_rate=units == "rate", pixel_scale=geometry["pixel_scale"])
     photometry = find_zeropoint(lookup, rules.get("zeropoint", ()), known)
+    mjd = find_mjd(lookup, rules.get("mjd", ()), exptime)
     bits, bad, codes = _find_flags(lookup, rules.get("flags", {}), planes)
     properties = {**_find_properties(lookup, rules.get("properties", {})), **photometry.properties}
+    properties.update(lookup.properties)
     properties.update({"flag_codes": codes} if codes else {})
     properties.update({"wcs_needs_file": True} if needs_file else {})
     _warn_of_gaps(lookup, band=band, exptime=exptime, zeropoint=photometry.zeropoint)
@@ -69,7 +71,7 @@ def make_facts(
         observation_id=find_text(lookup, "observation_id", rules.get("observation_id", {})),
         sca=_find_sca(lookup, rules.get("sca", {})),
         band=band,
-        mjd=find_mjd(lookup, rules.get("mjd", ()), exptime),
+        mjd=mjd,
         exptime=exptime,
         sky_level=_find_number(lookup, "sky_level", rules.get("sky_level", {})),
         zeropoint=photometry.zeropoint,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snapdb.errors import CorruptFileError
+from snapdb.formats.quiet import caught_warnings
 from snapdb.formats.source import open_source
 from snapdb.formats.wcs import to_header_text
 from snapdb.pixels.box import Box
@@ -178,9 +179,10 @@ def make_header(wcs_header: "Header | None", facts: Mapping[str, Any]) -> "Heade
     if facts.get("mjd") is not None:
         from astropy.time import Time
 
-        start = Time(float(facts["mjd"]), format="mjd", scale="utc", precision=6)
+        with caught_warnings():  # of years whose leap seconds are not known: photographic plates
+            start = Time(float(facts["mjd"]), format="mjd", scale="utc", precision=6).isot
         header["MJD-OBS"] = (float(facts["mjd"]), "[d] Start of the exposure, MJD, UTC")
-        header["DATE-OBS"] = (start.isot, "Start of the exposure")
+        header["DATE-OBS"] = (start, "Start of the exposure")
         header["TIMESYS"] = "UTC"
     return header
 

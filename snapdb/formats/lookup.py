@@ -35,6 +35,8 @@ class Lookup:
     """Of the file, with forward slashes."""
     findings: list[Finding] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    properties: dict[str, Any] = field(default_factory=dict)
+    """What is worth keeping though it makes no fact."""
 
     @property
     def filename(self) -> str:

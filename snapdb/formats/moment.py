@@ -2,15 +2,20 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from snapdb.formats.cards import to_number
 from snapdb.formats.lookup import Lookup
-from snapdb.sky.time import parse_mjd
+from snapdb.formats.scales import find_scale, to_utc
 
 _EARLIEST, _LATEST = 1.0, 88_069.0
 """MJD from 1858-11-18 to 2100: what lies outside is no time of an observation."""
 _DATE_ONLY = re.compile(r"^\d{4}-\d{2}-\d{2}$|^\d{1,2}/\d{1,2}/\d{2}$")
+_TIME = re.compile(r"^\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?$")
+_TIMES = ("TIME-OBS", "TIME_OBS", "UTSTART", "UTC-OBS", "UTIME", "UT", "UT-STR")
+"""Where the time of day stands that belongs to a date, if the map does not say."""
+_PAIR = (("MJD-OBS", "DATE-OBS"), ("MJD_OBS", "DATE_OBS"))
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -27,13 +32,23 @@ def find_exptime(lookup: Lookup, rules: Sequence[Mapping[str, Any]]) -> float | 
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What one card, or a card and its time of day, says."""
+
+    mjd: float
+    where: str
+    date_only: bool = False
+
+
 def find_mjd(lookup: Lookup, rules: Sequence[Mapping[str, Any]], exptime: float | None) -> float | None:
     """Find the start of the exposure, MJD UTC, by the first rule that gives a possible time.
 
     Parameters
     ----------
     lookup : Lookup
-        The headers; takes up findings and warnings.
+        The headers; takes up findings and warnings, and the date as the property
+        ``date_obs`` where only that is known.
     rules : sequence of mapping
         Of the map, in order.
     exptime : float or None
@@ -42,26 +57,65 @@ def find_mjd(lookup: Lookup, rules: Sequence[Mapping[str, Any]], exptime: float 
     Returns
     -------
     float or None
-        None where no rule gives a time, with a warning.
+        None where no rule gives a time, with a warning. A date without a time of day is
+        none, and neither is a whole MJD, unless another card says that it was 0h.
     """
+    dates: list[tuple[Any, str]] = []
     for rule in rules:
         value, where = lookup.get(rule["card"])
         if value is None or not lookup.holds(rule.get("when")):
             continue
-        mjd = _read_time(lookup, rule, value, where)
-        if mjd is None:
+        start = _read_time(lookup, rule, value, where)
+        if start is None:
             continue
-        if not _EARLIEST < mjd < _LATEST:
+        if not _EARLIEST < start.mjd < _LATEST:
             lookup.warn(f"{where} = {value!r} is no time of an observation")
-            continue
-        if rule.get("at") == "middle" and exptime:
-            mjd, where = mjd - exptime / 2.0 / 86400.0, f"{where} - exptime / 2"
-        return float(lookup.found("mjd", mjd, where))
-    lookup.warn("no time in the header")
+        elif start.date_only:
+            dates.append((value, where))
+        else:
+            _warn_of_contradiction(lookup)
+            return _take(lookup, rule, start, exptime)
+    _warn_of_no_time(lookup, dates)
     return None
 
 
-def _read_time(lookup: Lookup, rule: Mapping[str, Any], value: Any, where: str) -> float | None:
+def _take(lookup: Lookup, rule: Mapping[str, Any], start: _Start, exptime: float | None) -> float:
+    """Settle on a time, moved to the start where it is the middle."""
+    mjd, where = start.mjd, start.where
+    if rule.get("at") == "middle" and exptime:
+        mjd, where = mjd - exptime / 2.0 / 86400.0, f"{where} - exptime / 2"
+    return float(lookup.found("mjd", mjd, where))
+
+
+def _warn_of_no_time(lookup: Lookup, dates: Sequence[tuple[Any, str]]) -> None:
+    """Say why the time stays open, and keep the date where there is one."""
+    if not dates:
+        lookup.warn("no time in the header")
+        return
+    value, where = min(dates, key=lambda d: to_number(d[0]) is not None)
+    lookup.properties["date_obs"] = value
+    lookup.warn(f"{where} = {value!r} is a date without a time of day; the start of the exposure is left open")
+
+
+def _warn_of_contradiction(lookup: Lookup) -> None:
+    """Tell of an MJD and a date of the observation that lie more than a day apart."""
+    for mjd_card, date_card in _PAIR:
+        (number, mjd_where), (date, date_where) = lookup.get_number(mjd_card), lookup.get(date_card)
+        scale = find_scale(lookup.get("TIMESYS")[0])
+        if number is None or date is None or scale is None or not _EARLIEST < number < _LATEST:
+            continue
+        text = str(date).strip()
+        said = to_utc(text, scale)
+        if said is None:
+            continue
+        least, greatest = said - 1.0, said + (2.0 if _DATE_ONLY.match(text) else 1.0)
+        if not least <= number <= greatest:
+            lookup.warn(
+                f"{mjd_where} = {number!r} and {date_where} = {text!r} contradict each other by more than a day"
+            )
+
+
+def _read_time(lookup: Lookup, rule: Mapping[str, Any], value: Any, where: str) -> _Start | None:
     how = rule.get("as") or ("mjd" if to_number(value) is not None else "iso")
     if how == "iso":
         return _read_date(lookup, rule, str(value).strip(), where)
@@ -73,8 +127,9 @@ def _read_time(lookup: Lookup, rule: Mapping[str, Any], value: Any, where: str) 
         return None
     mjd, scale = _from_number(number, how)
     if not _EARLIEST < mjd < _LATEST:
-        return mjd
-    return _to_utc(lookup, mjd, rule, scale, where)
+        return _Start(mjd, where)
+    whole = how in ("mjd", "jd") and mjd.is_integer() and not rule.get("whole", False)
+    return _in_utc(lookup, mjd, rule, scale, _Start(mjd, where, date_only=whole))
 
 
 def _from_number(number: float, how: str) -> tuple[float, str | None]:
@@ -88,22 +143,18 @@ def _from_number(number: float, how: str) -> tuple[float, str | None]:
     return number, None
 
 
-def _read_date(lookup: Lookup, rule: Mapping[str, Any], text: str, where: str) -> float | None:
+def _read_date(lookup: Lookup, rule: Mapping[str, Any], text: str, where: str) -> _Start | None:
     """Read a date, with the time of another card where it has none of its own."""
     scale = "utc" if text.endswith("Z") else None
-    if _DATE_ONLY.match(text):
+    date_only = _DATE_ONLY.match(text) is not None
+    if date_only:
         time, time_where = _find_time(lookup, rule)
-        if time is None:
-            mjd = _to_utc(lookup, text, rule, "utc", where)
-            if mjd is not None:
-                lookup.warn(f"{where} = {text!r} has no time of day: 0h is taken, which may be a day early")
-            return mjd
-        joined = f"{_to_iso_date(text)}T{time}"
-        return _to_utc(lookup, joined, rule, scale, f"{where} and {time_where}")
-    return _to_utc(lookup, text, rule, scale, where)
+        if time is not None:
+            text, where, date_only = f"{_to_iso_date(text)}T{time}", f"{where} and {time_where}", False
+    return _in_utc(lookup, text, rule, scale, _Start(0.0, where, date_only=date_only))
 
 
-def _read_compact(lookup: Lookup, rule: Mapping[str, Any], text: str, where: str) -> float | None:
+def _read_compact(lookup: Lookup, rule: Mapping[str, Any], text: str, where: str) -> _Start | None:
     """Read yymmdd or yyyymmdd."""
     match = re.match(r"^(\d{2}|\d{4})(\d{2})(\d{2})$", text)
     if match is None:
@@ -115,11 +166,27 @@ def _read_compact(lookup: Lookup, rule: Mapping[str, Any], text: str, where: str
 
 
 def _find_time(lookup: Lookup, rule: Mapping[str, Any]) -> tuple[str | None, str]:
-    for spec in rule.get("time", ()):
+    """Find the time of day of a date: hh:mm:ss, or a number of hours (of seconds, if its comment says so)."""
+    for spec in rule.get("time", _TIMES):
         value, where = lookup.get(spec)
-        if value is not None and re.match(r"^\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?$", str(value).strip()):
-            return _pad_time(str(value).strip()), where
+        text = str(value or "").strip()
+        if _TIME.match(text):
+            return _pad_time(text), where
+        number = to_number(value)
+        if number is None:
+            continue
+        in_seconds = re.search(r"\[s\]|\bsec", lookup.get_comment(spec), re.IGNORECASE)
+        seconds = number if in_seconds else number * 3600.0
+        if 0.0 <= seconds < 86400.0:
+            return _to_clock(seconds), where
     return None, ""
+
+
+def _to_clock(seconds: float) -> str:
+    """Write seconds of a day as hh:mm:ss with microseconds."""
+    micros = min(round(seconds * 1e6), 86_400_000_000 - 1)
+    minutes, rest = divmod(micros, 60_000_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest / 1e6:09.6f}"
 
 
 def _pad_time(text: str) -> str:
@@ -135,25 +202,19 @@ def _to_iso_date(text: str) -> str:
     return f"19{year}-{int(month):02d}-{int(day):02d}"
 
 
-def _to_utc(
-    lookup: Lookup, value: float | str, rule: Mapping[str, Any], scale: str | None, where: str
-) -> float | None:
+def _in_utc(
+    lookup: Lookup, value: float | str, rule: Mapping[str, Any], scale: str | None, start: _Start
+) -> _Start | None:
+    """Convert a time to UTC, or say why it cannot be."""
     scale = scale or rule.get("scale", "timesys")
     if scale == "timesys":
-        scale = _find_scale(lookup)
-    mjd: float | None = parse_mjd(value, scale=scale)
+        timesys, where = lookup.get("TIMESYS")
+        scale = find_scale(timesys)
+        if scale is None:
+            lookup.warn(f"{where} = {timesys!r} is no time scale that can be converted; {start.where} is not used")
+            return None
+    mjd = to_utc(value, str(scale))
     if mjd is None:
-        lookup.warn(f"{where} = {value!r} is no date that exists")
-    return mjd
-
-
-def _find_scale(lookup: Lookup) -> str:
-    """Read TIMESYS: 'UTC approximate', 'TAI', 'TT(TAI)' ...; UTC where it is absent (4.4.2.6)."""
-    value, where = lookup.get("TIMESYS")
-    text = str(value or "UTC").strip().lower()
-    for scale in ("utc", "tai", "tdb", "tt"):
-        if text.startswith(scale):
-            return scale
-    if not text.startswith(("ut", "gmt")):
-        lookup.warn(f"{where} = {value!r} is a time scale that is not understood; UTC is taken")
-    return "utc"
+        lookup.warn(f"{start.where} = {value!r} is no date that exists")
+        return None
+    return _Start(mjd, start.where, start.date_only)

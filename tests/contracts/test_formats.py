@@ -15,7 +15,9 @@ import pytest
 from astropy.io import fits
 from astropy.time import Time
 from astropy.wcs import WCS
+from astropy.wcs.utils import pixel_to_skycoord
 
+from snapdb import Image
 from snapdb.errors import FormatError
 from snapdb.formats.describe import Described, describe, find_companions, group_files
 from snapdb.formats.grouping import find_primary
@@ -361,3 +363,48 @@ def test_companions_go_with_their_images() -> None:
     assert len(find_companions(primary)) == 2
     (group,) = group_files([weight])
     assert group.primary == primary
+
+
+SAVED_FACTS = (
+    "mjd", "zeropoint", "band", "observation_id", "sca", "kind", "exptime", "data_units", "sky_level", "flag_bits",
+)  # fmt: skip
+def all_images() -> list[tuple[str, Described]]:
+    answers = sorted(describe_all().items())
+    return [(name, one) for name, a in answers if not isinstance(a, FormatError) for one in a]
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_a_saved_cutout_reads_back_as_it_was_set(tmp_path: Path, part: int) -> None:
+    """The cutout in memory is the oracle, of its file's coordinates astropy's reading of the cards."""
+    for name, one in all_images()[part::8]:
+        hdu = one.planes[0].layout.hdu
+        image = Image(DATA / name, imagehdu=hdu)
+        cutout = image.get_cutout(image.width // 3, image.height // 2, 31, 21, mode="trim")
+        if part % 2:
+            cutout.kind, cutout.mjd, cutout.band = "anything", 60000.0, None
+        path = tmp_path / f"{name.replace('/', '_')}_{hdu}.fits"
+        cutout.save(path=path)
+        again = Image(path)
+        assert {f: getattr(again, f) for f in SAVED_FACTS} == {f: getattr(cutout, f) for f in SAVED_FACTS}, name
+        assert again.plane_names == cutout.plane_names, name
+        for got, want in zip(*(i.read_planes(cutout.plane_names) for i in (again, cutout)), strict=True):
+            assert got.dtype == want.dtype, name
+            assert np.array_equal(got, want, equal_nan=want.dtype.kind == "f"), name
+        header = fits.getheader(path, "SCI")
+        stale = ("AMDX", "AMDY", "PLT", "CNPIX", "XPIXELSZ", "YPIXELSZ", "PPO", "WAT", "CPDIS", "D2IM")
+        assert not [key for key in header if key.startswith(stale)], name
+        tables = one.facts.properties.get("wcs_needs_file")
+        bearable_deg = 0.01 * image.pixel_scale / 3600.0 if tables else 1e-7
+        assert distance_deg(header, cutout) < bearable_deg, name
+
+
+def distance_deg(header: fits.Header, cutout: Image) -> float:
+    """Give the greatest distance between what astropy makes of a header and a cutout's own coordinates."""
+    sides = (np.linspace(0, n - 1, 4) for n in (cutout.width, cutout.height))
+    x, y = (a.ravel() for a in np.meshgrid(*sides))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cards of the originals that astropy finds odd
+        sky = pixel_to_skycoord(x, y, WCS(header)).icrs
+    ra, dec = cutout.get_wcs().pixel_to_world(x, y)
+    east = ((sky.ra.deg - ra + 180.0) % 360.0 - 180.0) * np.cos(np.radians(dec))
+    return float(np.hypot(east, sky.dec.deg - dec).max())

@@ -223,6 +223,20 @@ def test_three_file_set_is_one_image(archive: Archive, tmp_path: Path) -> None:
     assert archive.ingest(folder).counts["unchanged"] == 3
 
 
+def test_companion_that_comes_later_joins_its_image(archive: Archive, tmp_path: Path) -> None:
+    whole = snapdb.Image(write_image(tmp_path / "whole.fits"))
+    folder = tmp_path / "set"
+    whole.save(imagepath=folder / "a_image.fits", which="data")
+    archive.ingest(folder)
+    (before,) = archive.find_images()
+    assert before.plane_names == ("data",)
+    whole.save(which="noise", noisepath=folder / "a_noise.fits")
+    assert archive.ingest(folder).counts["updated"] == 2
+    (after,) = archive.find_images()
+    assert (after.id, after.plane_names) == (before.id, ("data", "noise"))
+    assert archive.ingest(folder).counts["unchanged"] == 2
+
+
 def test_bad_companion_costs_itself_alone(archive: Archive, tmp_path: Path) -> None:
     whole = snapdb.Image(write_image(tmp_path / "whole.fits"))
     folder = tmp_path / "set"
@@ -237,6 +251,7 @@ def test_bad_companion_costs_itself_alone(archive: Archive, tmp_path: Path) -> N
     assert [(Path(o.path).name, o.code) for o in report.refused] == [("a_noise.fits", "corrupt_file")]
     (image,) = archive.find_images()
     assert image.plane_names == ("data", "flags")
+    assert archive.ingest(folder).counts == {"registered": 0, "unchanged": 2, "updated": 0, "refused": 1}
 
 
 def test_second_encoding_of_an_exposure_is_registered_with_a_warning(
