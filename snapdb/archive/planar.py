@@ -250,10 +250,12 @@ class PlanarImage(DescribedImage):
 
     def header_to_save(self) -> Header:
         """Give the header with the facts as they stand now, for a file of snapdb's own."""
-        from snapdb.formats.header import FACT_CARDS, make_header
+        from snapdb.formats.header import with_facts
 
-        header = self.header.copy()
-        for name in HEADER_FACTS:
-            header.remove(FACT_CARDS[name][0], ignore_missing=True, remove_all=True)
-        header.update(make_header(None, {name: self.fact(name) for name in HEADER_FACTS}))
-        return header
+        facts = {name: self.fact(name) for name in HEADER_FACTS}
+        return with_facts(self.header, facts, self.wcs_header() if self._needs_cards else None)
+
+    @property
+    def _needs_cards(self) -> bool:
+        """Whether the header's own coordinates lean on tables that a saved file does not have."""
+        return self.has_wcs and self.get_wcs().has_tables

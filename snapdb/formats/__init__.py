@@ -13,6 +13,7 @@ module           holds
 ``unwrap``       gzip and bzip2, bounded; ``kept`` holds the last ones
 ``maps``         header maps, the TOML files of ``instruments/``
 ``lookup``       cards looked up by a map's rules; with ``facts``, ``moment``, ``photometric``
+``scales``       time scales as TIMESYS names them; ``units``: counts or a rate, by BUNIT
 ===============  ==================================================================
 
 Of the whole library only this package opens FITS files.

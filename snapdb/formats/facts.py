@@ -1,5 +1,6 @@
 """What a header says of an image, by the rules of a header map."""
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -7,10 +8,12 @@ from typing import Any
 
 from snapdb.errors import ProjectionError
 from snapdb.formats.assemble import PlaneSet
+from snapdb.formats.cards import Cards
 from snapdb.formats.lookup import Lookup, find_text, fits_test
 from snapdb.formats.maps import HeaderMap, Test
 from snapdb.formats.moment import find_exptime, find_mjd
 from snapdb.formats.photometric import Known, find_zeropoint
+from snapdb.formats.units import find_units
 from snapdb.model.image import ImageFacts
 from snapdb.sky.geometry import derive_geometry
 from snapdb.sky.wcs import AstropyWCS
@@ -58,13 +61,12 @@ def make_facts(
     units = _find_units(lookup, rules.get("data_units", {}))
     known = Known(band=band, exptime=exptime, is_rate=units == "rate", pixel_scale=geometry["pixel_scale"])
     photometry = find_zeropoint(lookup, rules.get("zeropoint", ()), known)
-    mjd = find_mjd(lookup, rules.get("mjd", ()), exptime)
     bits, bad, codes = _find_flags(lookup, rules.get("flags", {}), planes)
     properties = {**_find_properties(lookup, rules.get("properties", {})), **photometry.properties}
-    properties.update(lookup.properties)
     properties.update({"flag_codes": codes} if codes else {})
     properties.update({"wcs_needs_file": True} if needs_file else {})
     _warn_of_gaps(lookup, band=band, exptime=exptime, zeropoint=photometry.zeropoint)
+    mjd = find_mjd(lookup, rules.get("mjd", ()), exptime)
     return ImageFacts(
         **geometry,
         kind=_find_kind(lookup, rules.get("kind", ()), planes),
@@ -80,7 +82,7 @@ def make_facts(
         wcs_header=wcs_cards,
         flag_bits=bits,
         bad_bits=bad,
-        properties=properties,
+        properties={**properties, **lookup.properties},
     )
 
 
@@ -107,9 +109,10 @@ def _find_units(lookup: Lookup, rule: Mapping[str, Any]) -> str:
     if "value" in rule:
         return str(lookup.found("data_units", rule["value"], "fixed by the map"))
     unit, where = lookup.get(rule.get("card", "BUNIT"))
-    if unit is not None and re.search(rule.get("rate", "(?!)"), str(unit)):
-        return str(lookup.found("data_units", "rate", f"{where} = {unit}"))
-    return "counts"
+    if "rate" in rule:
+        kind = "rate" if unit is not None and re.search(rule["rate"], str(unit)) else "counts"
+        return str(lookup.found("data_units", kind, f"{where} = {unit}"))
+    return find_units(lookup, unit, where)
 
 
 def _find_kind(lookup: Lookup, rules: list[Mapping[str, Any]], planes: PlaneSet) -> str:
@@ -157,13 +160,7 @@ def _find_flags(
     part = next((p for p in planes.parts if p.role == "flags"), None)
     if part is None:
         return {}, 0, {}
-    bits = {str(k): int(v) for k, v in rule.get("bits", {}).items()}
-    if "cards" in rule:
-        for key in part.frame.cards:
-            match = re.fullmatch(rule["cards"], key)
-            number = part.frame.cards.get_int(key) if match else None
-            if match and number is not None and 0 <= number < 63:
-                bits[match.group(1)] = 1 << number
+    bits = _read_bits(part.frame.cards, rule)
     if bits:
         lookup.found(
             "flag_bits", dict(bits), f"flags plane, HDU {part.frame.index} of {part.source.path.name}"
@@ -172,6 +169,29 @@ def _find_flags(
     for name in rule.get("bad", ()):
         bad |= bits.get(name, 0)
     return bits, bad, {str(k): int(v) for k, v in rule.get("codes", {}).items()}
+
+
+def _read_bits(cards: Cards, rule: Mapping[str, Any]) -> dict[str, int]:
+    """Read the names of bits from the map and from the cards of the flags plane."""
+    written = cards.get_text(rule["json"]) if "json" in rule else None
+    if written is not None:
+        return _read_json(written)
+    bits = {str(k): int(v) for k, v in rule.get("bits", {}).items()}
+    for key in cards if "cards" in rule else ():
+        match = re.fullmatch(rule["cards"], key)
+        number = cards.get_int(key) if match else None
+        if match and number is not None and 0 <= number < 63:
+            bits[match.group(1)] = 1 << number
+    return bits
+
+
+def _read_json(text: str) -> dict[str, int]:
+    """Read names and bits as snapdb writes them; what is damaged names none."""
+    try:
+        bits = json.loads(text)
+        return {str(name): int(value) for name, value in bits.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _find_properties(lookup: Lookup, rule: Mapping[str, Any]) -> dict[str, Any]:

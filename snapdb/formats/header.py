@@ -1,7 +1,7 @@
 """FITS headers as astropy's: read leniently, cropped, or made of what is known."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ _MORE_OF_WCS = re.compile(
     r"|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CNAME|CRDER|CSYER)\d[A-Z]|(CD|PC|PV|PS)\d_\d+[A-Z]"
     r"|(WCSAXES|WCSNAME|LONPOLE|LATPOLE|RADESYS|EQUINOX)[A-Z]"
 )
-"""What goes with coordinates but is no part of them, and alternate ones, which no longer hold once pixels move."""
+"""What goes with coordinates but is no part of them, and alternate ones, which no longer hold elsewhere."""
 _NOT_WCS_ALONE = frozenset({"MJD-OBS", "DATE-OBS"})
 _OTHER_TIMES = re.compile(
     r"(DATE|MJD|JD)[-_](OBS|BEG|END|AVG|MID|START|STA|STOP|REF)|TSTART|TSTOP|TIME[-_](OBS|BEG|END|AVG)|TIMEOFFS"
@@ -95,7 +95,7 @@ def to_header(text: str) -> "Header":
     for number in range(len(header.cards)):
         try:
             card = header.cards[number]
-            card.verify("exception")
+            card.verify("silentfix+exception")  # such as an exponent with a small e
             _ = card.keyword, card.value, card.comment
         except (VerifyError, ValueError, TypeError):
             bad.append(number)
@@ -137,11 +137,7 @@ def crop_header(header: "Header", wcs_header: "Header | None", box: Box) -> "Hea
 
     origin = [_number(header.get(f"LTV{axis}"), 0.0) for axis in (1, 2)]
     cards = [c for c in header.cards if not OF_STORAGE.match(c.keyword)]
-    if wcs_header is not None:
-        cards = [c for c in cards if not is_own_wcs_card(c.keyword)]
-    cropped = Header(cards)
-    if wcs_header is not None:
-        _add_wcs(cropped, wcs_header)
+    cropped = Header(cards) if wcs_header is None else _with_wcs(cards, wcs_header)
     cropped.insert(0, ("NAXIS", 2))
     cropped.insert(1, ("NAXIS1", box.width))
     cropped.insert(2, ("NAXIS2", box.height))
@@ -187,7 +183,7 @@ def make_header(wcs_header: "Header | None", facts: Mapping[str, Any]) -> "Heade
     return header
 
 
-def with_facts(header: "Header", facts: Mapping[str, Any]) -> "Header":
+def with_facts(header: "Header", facts: Mapping[str, Any], wcs_header: "Header | None" = None) -> "Header":
     """Give a header that says what is known of an image now, in the keywords of snapdb's own.
 
     Parameters
@@ -196,6 +192,9 @@ def with_facts(header: "Header", facts: Mapping[str, Any]) -> "Header":
         Of the image; left as it is.
     facts : mapping
         As :func:`make_header`; the card of a fact that is None is taken out.
+    wcs_header : astropy.io.fits.Header, optional
+        Coordinates that replace the header's: needed where these name tables in other
+        HDUs of the original.
 
     Returns
     -------
@@ -203,7 +202,7 @@ def with_facts(header: "Header", facts: Mapping[str, Any]) -> "Header":
         With the start in UTC. Where the header's times were in another scale, those
         of them that no fact replaces are left out: TIMESYS speaks of all of them.
     """
-    said = header.copy()
+    said = header.copy() if wcs_header is None else _with_wcs(header.cards, wcs_header)
     for name in facts:
         if name in FACT_CARDS:
             said.remove(FACT_CARDS[name][0], ignore_missing=True, remove_all=True)
@@ -218,6 +217,15 @@ def _is_utc(timesys: object) -> bool:
     """Say whether TIMESYS names UTC, which it does where it is absent (FITS Standard 4.0, 9.2.1)."""
     text = str(timesys or "UTC").strip().upper()
     return text.startswith("GMT") or re.match(r"UTC?\b", text) is not None
+
+
+def _with_wcs(cards: Iterable[Any], wcs_header: "Header") -> "Header":
+    """Make a header of cards with other coordinates than theirs."""
+    from astropy.io.fits import Header
+
+    made = Header([c for c in cards if not is_own_wcs_card(c.keyword)])
+    _add_wcs(made, wcs_header)
+    return made
 
 
 def _add_wcs(header: "Header", wcs_header: "Header") -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 from snapdb.formats.cards import to_number
@@ -11,6 +12,8 @@ from snapdb.formats.scales import find_scale, to_utc
 
 _EARLIEST, _LATEST = 1.0, 88_069.0
 """MJD from 1858-11-18 to 2100: what lies outside is no time of an observation."""
+_DAY_0 = date(1858, 11, 17)
+"""MJD 0."""
 _DATE_ONLY = re.compile(r"^\d{4}-\d{2}-\d{2}$|^\d{1,2}/\d{1,2}/\d{2}$")
 _TIME = re.compile(r"^\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?$")
 _TIMES = ("TIME-OBS", "TIME_OBS", "UTSTART", "UTC-OBS", "UTIME", "UT", "UT-STR")
@@ -60,7 +63,7 @@ def find_mjd(lookup: Lookup, rules: Sequence[Mapping[str, Any]], exptime: float 
         None where no rule gives a time, with a warning. A date without a time of day is
         none, and neither is a whole MJD, unless another card says that it was 0h.
     """
-    dates: list[tuple[Any, str]] = []
+    dates: list[tuple[Any, _Start]] = []
     for rule in rules:
         value, where = lookup.get(rule["card"])
         if value is None or not lookup.holds(rule.get("when")):
@@ -71,7 +74,7 @@ def find_mjd(lookup: Lookup, rules: Sequence[Mapping[str, Any]], exptime: float 
         if not _EARLIEST < start.mjd < _LATEST:
             lookup.warn(f"{where} = {value!r} is no time of an observation")
         elif start.date_only:
-            dates.append((value, where))
+            dates.append((value, start))
         else:
             _warn_of_contradiction(lookup)
             return _take(lookup, rule, start, exptime)
@@ -87,32 +90,31 @@ def _take(lookup: Lookup, rule: Mapping[str, Any], start: _Start, exptime: float
     return float(lookup.found("mjd", mjd, where))
 
 
-def _warn_of_no_time(lookup: Lookup, dates: Sequence[tuple[Any, str]]) -> None:
+def _warn_of_no_time(lookup: Lookup, dates: Sequence[tuple[Any, _Start]]) -> None:
     """Say why the time stays open, and keep the date where there is one."""
     if not dates:
         lookup.warn("no time in the header")
         return
-    value, where = min(dates, key=lambda d: to_number(d[0]) is not None)
-    lookup.properties["date_obs"] = value
-    lookup.warn(f"{where} = {value!r} is a date without a time of day; the start of the exposure is left open")
+    value, start = min(dates, key=lambda d: to_number(d[0]) is not None)  # a text before an MJD
+    day = _DAY_0 + timedelta(days=round(start.mjd))
+    lookup.properties["date_obs"] = value if isinstance(value, str) else day.isoformat()
+    lookup.warn(f"{start.where} = {value!r} is a date without a time of day; the start is left open")
 
 
 def _warn_of_contradiction(lookup: Lookup) -> None:
     """Tell of an MJD and a date of the observation that lie more than a day apart."""
     for mjd_card, date_card in _PAIR:
-        (number, mjd_where), (date, date_where) = lookup.get_number(mjd_card), lookup.get(date_card)
+        (number, mjd_where), (day, date_where) = lookup.get_number(mjd_card), lookup.get(date_card)
         scale = find_scale(lookup.get("TIMESYS")[0])
-        if number is None or date is None or scale is None or not _EARLIEST < number < _LATEST:
+        if number is None or day is None or scale is None or not _EARLIEST < number < _LATEST:
             continue
-        text = str(date).strip()
+        text = str(day).strip()
         said = to_utc(text, scale)
         if said is None:
             continue
         least, greatest = said - 1.0, said + (2.0 if _DATE_ONLY.match(text) else 1.0)
         if not least <= number <= greatest:
-            lookup.warn(
-                f"{mjd_where} = {number!r} and {date_where} = {text!r} contradict each other by more than a day"
-            )
+            lookup.warn(f"{mjd_where} = {number!r} and {date_where} = {text!r} are more than a day apart")
 
 
 def _read_time(lookup: Lookup, rule: Mapping[str, Any], value: Any, where: str) -> _Start | None:
@@ -211,7 +213,7 @@ def _in_utc(
         timesys, where = lookup.get("TIMESYS")
         scale = find_scale(timesys)
         if scale is None:
-            lookup.warn(f"{where} = {timesys!r} is no time scale that can be converted; {start.where} is not used")
+            lookup.warn(f"{where} = {timesys!r} is no scale that can be converted; {start.where} is not used")
             return None
     mjd = to_utc(value, str(scale))
     if mjd is None:

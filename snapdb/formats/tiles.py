@@ -19,7 +19,7 @@ _DAMAGE = (
     OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, EOFError,
     AssertionError, struct.error, zlib.error,
 )  # fmt: skip
-"""What is raised for a compressed HDU that is damaged or another than it was, beside the decoder's own error."""
+"""What is raised for a compressed HDU that is damaged or another than it was, beside the decoder's own."""
 _ONE_AT_A_TIME = frozenset({"HCOMPRESS_1"})
 """Codecs whose decoder keeps its place in variables of the whole process while it lets other threads run."""
 _DECODER = threading.Lock()

@@ -11,7 +11,12 @@ from snapdb.sky.dialects import is_wcs_card
 from snapdb.sky.wcs import AstropyWCS, wcs_text
 
 _TABLES = re.compile(r"^(CPDIS|CQDIS|D2IMDIS|DP|D2IM)\d")
-_OF_TABLE = re.compile(r"^(XTENSION|SIMPLE|BITPIX|NAXIS\d*|[PG]COUNT|TFIELDS|EXTEND|Z\w*|T[A-Z]{4}\d+)$")
+_OF_TABLE = re.compile(
+    r"^(XTENSION|SIMPLE|BITPIX|NAXIS\d*|[PG]COUNT|TFIELDS|EXTEND|THEAP|T(TYPE|FORM|UNIT|DISP|NULL|SCAL|ZERO|DIM)\d+"
+    r"|Z(IMAGE|CMPTYPE|BITPIX|NAXIS\d*|TILE\d+|NAME\d+|VAL\d+|MASKCMP|QUANTIZ|DITHER0|SIMPLE|TENSION|EXTEND"
+    r"|BLOCKED|PCOUNT|GCOUNT|HECKSUM|DATASUM|SCALE|ZERO|BLANK|THEAP))$"
+)
+"""Keywords of the table that holds a compressed image (FITS Standard 4.0, section 10)."""
 
 
 def needs_tables(frame: HduFrame) -> bool:
@@ -67,10 +72,13 @@ def make_wcs(frame: HduFrame, path: Path) -> tuple[AstropyWCS, str, list[str]]:
     ProjectionError
         They cannot be evaluated.
     """
+    from astropy.io.fits import Header
+
     text = to_header_text(frame, wcs_only=True)
     with caught_warnings() as said:
-        wcs = read_wcs(path, frame.index) if needs_tables(frame) else AstropyWCS.from_header(text)
-        cards = wcs_text(text)
+        header = Header.fromstring(text, sep="\n")  # one for both, since it keeps the values it has parsed
+        wcs = read_wcs(path, frame.index) if needs_tables(frame) else AstropyWCS.from_header(header)
+        cards = wcs_text(header)
     return wcs, cards, said
 
 

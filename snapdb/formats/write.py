@@ -1,5 +1,7 @@
 """Planes as a FITS file that astropy, DS9 and snapdb itself read back."""
 
+import json
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 NAMES = {"data": "SCI", "noise": "ERR", "flags": "DQ"}
 """Plane -> EXTNAME; other planes are named as they are, in capitals."""
 _OF_DATA = ("ZPT", "SKYLEVEL", "MAGZERO", "BUNIT", "DATAUNIT")
+FLAGS_CARD = "SDBFLAGS"
+"""Keyword of the flags' names and bits, as JSON."""
+_NAME = re.compile(r"\w{1,40}", re.ASCII)
 _INTEGERS = {"bool": "uint8"}
 
 
@@ -37,7 +42,8 @@ def to_hdulist(
         The image's: its cards go into every extension, with the coordinates,
         and all but the coordinates into the primary HDU too.
     flag_bits : mapping, optional
-        Name -> bit value; written to the flags as ``MP_name``, the bit's number.
+        Name -> bit value; written to the flags as ``MP_name``, the bit's number, and
+        as they are in :data:`FLAGS_CARD`.
     extra : mapping, optional
         Further cards of the primary HDU, such as provenance; a value may be a
         pair of value and comment.
@@ -138,9 +144,17 @@ def _plane_header(header: "Header", name: str, flag_bits: Mapping[str, int]) -> 
     if name == "flags":
         for keyword in _OF_DATA:
             own.remove(keyword, ignore_missing=True, remove_all=True)
-        for flag, value in flag_bits.items():
-            own[f"HIERARCH MP_{flag}"] = int(value).bit_length() - 1
+        _add_flags(own, flag_bits)
     return own
+
+
+def _add_flags(header: "Header", flag_bits: Mapping[str, int]) -> None:
+    """Write each bit's number, and once more all names as they are: keywords know capitals alone."""
+    for flag, value in flag_bits.items():
+        if _NAME.fullmatch(flag):
+            header[f"HIERARCH MP_{flag}"] = int(value).bit_length() - 1
+    header.remove(FLAGS_CARD, ignore_missing=True, remove_all=True)
+    header[FLAGS_CARD] = json.dumps({flag: int(value) for flag, value in flag_bits.items()})
 
 
 def _is_of_planes(keyword: str) -> bool:
@@ -150,7 +164,9 @@ def _is_of_planes(keyword: str) -> bool:
 
 def _is_replaced(keyword: str) -> bool:
     """Say whether an extension says a thing for itself: how it is stored, and which bits its flags have."""
-    return (OF_STORAGE.match(keyword) is not None and not keyword.startswith("LT")) or keyword.startswith("MP_")
+    if keyword.startswith("LT"):
+        return False
+    return OF_STORAGE.match(keyword) is not None or keyword.startswith("MP_")
 
 
 def _storable(array: PixelArray) -> PixelArray:

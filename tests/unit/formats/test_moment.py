@@ -12,7 +12,12 @@ from snapdb.formats.lookup import Lookup, find_text
 from snapdb.formats.maps import get_map, load_maps
 from snapdb.formats.moment import find_exptime, find_mjd
 from snapdb.formats.photometric import Known, find_zeropoint
+from snapdb.formats.units import find_units
 
+RATES = (
+    "cps", "counts/s", "ct/s", "DN/s", "e-/s", "electron/s", "adu/s", "Hz", "ELECTRONS/S",
+    "electrons per second", "DN s**-1", "count sec^-1", "s-1",
+)  # fmt: skip
 GENERIC = get_map("generic", load_maps()).rules
 
 
@@ -75,11 +80,103 @@ def test_an_impossible_time_of_day_stays_open() -> None:
     assert any("no date that exists" in w for w in lookup.warnings)
 
 
-def test_a_date_alone_is_taken_at_0h_with_a_warning() -> None:
-    text = str(fits.Card("DATE-OBS", "2022-04-27"))
-    lookup = Lookup(map_file="x.toml", image=Cards(text.encode()), primary=Cards(b""), hdu=0, path="a")
-    assert find_mjd(lookup, GENERIC["mjd"], None) == Time("2022-04-27").mjd
-    assert any("no time of day" in w for w in lookup.warnings)
+def lookup_in(cards: dict[str, Any]) -> Lookup:
+    """Cards as they stand; a value may be a pair of value and comment."""
+    text = fits.Header([(k, *v) if isinstance(v, tuple) else (k, v) for k, v in cards.items()]).tostring(
+        endcard=False, padding=False
+    )
+    return Lookup(map_file="x.toml", image=Cards(text.encode()), primary=Cards(b""), hdu=0, path="a")
+
+
+@pytest.mark.parametrize(
+    ("cards", "kept"),
+    [
+        ({"DATE-OBS": "2022-04-27"}, "2022-04-27"),
+        ({"DATE-BEG": "2022-04-27"}, "2022-04-27"),
+        ({"DATE-OBS": "01/03/98"}, "01/03/98"),
+        ({"MJD-OBS": 60370}, "2024-03-01"),
+        ({"MJD-OBS": 60370.0}, "2024-03-01"),
+        ({"MJD-OBS": 60370.0, "TIMESYS": "TAI"}, "2024-03-01"),
+        ({"MJD-OBS": 60370.0, "DATE-OBS": "2024-03-01"}, "2024-03-01"),
+        ({"DATE-OBS": "2024-03-01", "UT": 30.0}, "2024-03-01"),
+    ],
+)
+def test_a_date_alone_is_no_time(cards: dict[str, Any], kept: str) -> None:
+    lookup = lookup_in(cards)
+    assert find_mjd(lookup, GENERIC["mjd"], None) is None
+    assert lookup.properties == {"date_obs": kept}
+    (warning,) = lookup.warnings
+    assert "without a time of day" in warning
+
+
+@pytest.mark.parametrize(
+    ("cards", "iso"),
+    [
+        ({"DATE-BEG": "2024-03-01", "DATE-OBS": "2024-03-01T05:00:00"}, "2024-03-01T05:00:00"),
+        ({"MJD-OBS": 60370, "DATE-OBS": "2024-03-01T05:00:00"}, "2024-03-01T05:00:00"),
+        ({"MJD-OBS": 60370.0, "DATE-OBS": "2024-03-01T00:00:00"}, "2024-03-01T00:00:00"),
+        ({"DATE-OBS": "2024-03-01", "UT": 5.5}, "2024-03-01T05:30:00"),
+        ({"DATE-OBS": "2024-03-01", "UTSTART": "5.5"}, "2024-03-01T05:30:00"),
+        ({"DATE-OBS": "2024-03-01", "TIME-OBS": (19800.0, "[s] start")}, "2024-03-01T05:30:00"),
+        ({"DATE-OBS": "2024-03-01", "UT": 0.0}, "2024-03-01T00:00:00"),
+        ({"DATE-OBS": "2024-03-01", "UT": 23.9999999999999}, "2024-03-01T23:59:59.999999"),
+    ],
+)
+def test_any_card_that_has_a_time_goes_before_a_date(cards: dict[str, Any], iso: str) -> None:
+    lookup = lookup_in(cards)
+    assert find_mjd(lookup, GENERIC["mjd"], None) == pytest.approx(Time(iso).mjd, abs=1e-10)
+    assert lookup.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("timesys", "scale"),
+    [
+        ("TDT", "tt"),
+        ("ET", "tt"),
+        ("IAT", "tai"),
+        ("TCG", "tcg"),
+        ("TCB", "tcb"),
+        ("TDB", "tdb"),
+        ("UTC(NIST)", "utc"),
+        ("GMT", "utc"),
+    ],
+)
+def test_time_scales_are_converted_as_astropy_does(timesys: str, scale: str) -> None:
+    start = Time("2024-03-01T05:00:00", scale="utc")
+    own = getattr(start, scale)
+    own.precision = 9
+    for cards in ({"DATE-OBS": own.isot}, {"MJD-OBS": float(own.mjd)}):
+        lookup = lookup_in({**cards, "TIMESYS": timesys})
+        assert find_mjd(lookup, GENERIC["mjd"], None) == pytest.approx(start.mjd, abs=2e-10)
+        assert lookup.warnings == []
+
+
+def test_gps_time_is_19_seconds_behind_tai() -> None:
+    start = Time("2024-03-01T05:00:00", scale="utc")
+    for cards in ({"DATE-OBS": "2024-03-01T05:00:18"}, {"MJD-OBS": start.mjd + 18.0 / 86400.0}):
+        lookup = lookup_in({**cards, "TIMESYS": "GPS"})
+        assert find_mjd(lookup, GENERIC["mjd"], None) == pytest.approx(start.mjd, abs=2e-10)
+
+
+@pytest.mark.parametrize("timesys", ["LOCAL", "XYZ", "MST", "?"])
+def test_a_scale_that_is_not_understood_leaves_the_time_open(timesys: str) -> None:
+    lookup = lookup_in({"DATE-OBS": "2024-03-01T05:00:00", "TIMESYS": timesys})
+    assert find_mjd(lookup, GENERIC["mjd"], None) is None
+    assert any(repr(timesys) in w for w in lookup.warnings)
+    said = lookup_in({"DATE-OBS": "2024-03-01T05:00:00Z", "TIMESYS": timesys})
+    assert find_mjd(said, GENERIC["mjd"], None) == pytest.approx(Time("2024-03-01T05:00:00").mjd)
+
+
+def test_an_mjd_and_a_date_that_contradict_each_other_are_both_named() -> None:
+    lookup = lookup_in({"MJD-OBS": 59000.5, "DATE-OBS": "2024-03-01T00:00:00"})
+    assert find_mjd(lookup, GENERIC["mjd"], None) == 59000.5
+    (warning,) = lookup.warnings
+    assert "59000.5" in warning
+    assert "2024-03-01T00:00:00" in warning
+    for day in ("2024-03-01", "2024-03-01T23:00:00", "2024-02-29"):
+        agreeing = lookup_in({"MJD-OBS": 60370.4, "DATE-OBS": day})
+        assert find_mjd(agreeing, GENERIC["mjd"], None) == 60370.4
+        assert agreeing.warnings == []
 
 
 def test_seconds_of_tai_and_of_1970_and_middles() -> None:
@@ -166,6 +263,36 @@ def test_surface_brightness_has_one_with_the_pixels_area() -> None:
     area = (1.2 / 206264.80625) ** 2
     assert found.zeropoint == pytest.approx(-2.5 * math.log10(1e6 * area / 3631.0), abs=1.1e-4)
     assert zeropoint(GENERIC["zeropoint"], BUNIT="JY/BEAM")[0].zeropoint is None
+    for unit in ("mJy/sr", "mJy sr^-1"):
+        milli, _ = zeropoint(GENERIC["zeropoint"], {"pixel_scale": 1.2}, BUNIT=unit)
+        assert milli.zeropoint == pytest.approx(found.zeropoint + 22.5)
+    assert zeropoint(GENERIC["zeropoint"], {"pixel_scale": 1.2}, BUNIT="MJY/SR")[0].zeropoint is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "kind", "doubtful"),
+    [
+        *(
+            (u, "rate", False)
+            for u in ("cps", "counts/s", "ct/s", "DN/s", "e-/s", "electron/s", "adu/s", "Hz")
+        ),
+        *(
+            (u, "rate", False)
+            for u in ("ELECTRONS/S", "electrons per second", "DN s**-1", "count sec^-1", "s-1")
+        ),
+        *(
+            (u, "counts", False)
+            for u in ("ADU", "counts", "ct", "electrons", "e-", "DN", "DNs", "count/pixel")
+        ),
+        *((u, "counts", True) for u in ("Jy/beam", "MJy/sr", "nanomaggy", "erg/s/cm2/A", "none given", "K")),
+        (None, "counts", True),
+    ],
+)
+def test_bunit_says_counts_or_a_rate(unit: str | None, kind: str, *, doubtful: bool) -> None:
+    lookup = lookup_in({} if unit is None else {"BUNIT": unit})
+    assert find_units(lookup, unit, "BUNIT of HDU 0") == kind
+    assert bool(lookup.warnings) == doubtful
+    assert not doubtful or (unit or "absent") in lookup.warnings[0]
 
 
 @pytest.mark.parametrize(

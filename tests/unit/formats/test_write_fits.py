@@ -10,8 +10,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from snapdb.errors import CorruptFileError, ShapeError
-from snapdb.formats.describe import describe
-from snapdb.formats.header import crop_header, make_header, read_header
+from snapdb.formats.describe import describe, describe_plane
+from snapdb.formats.header import crop_header, make_header, read_header, with_facts
 from snapdb.formats.read import read_box
 from snapdb.formats.write import to_fits_bytes, write_fits
 from snapdb.pixels.box import Box
@@ -110,11 +110,13 @@ def test_a_cutouts_header_leads_back_to_its_parent() -> None:
 def test_headers_are_read_as_the_image_has_them(tmp_path: Path) -> None:
     path = tmp_path / "a.fits"
     hdu = fits.CompImageHDU(np.zeros((30, 40), "i2"), sip_header())
+    hdu.header["ZPT"], hdu.header["TEMPS1"] = 25.0, 270.0
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
     header = read_header(path, 1)
     assert (header["NAXIS"], header["NAXIS1"], header["NAXIS2"], header["A_2_0"]) == (2, 40, 30, 1e-5)
     assert "ZIMAGE" not in header
     assert "TTYPE1" not in header
+    assert (header["ZPT"], header["TEMPS1"]) == (25.0, 270.0)
     with pytest.raises(CorruptFileError, match="no HDU 5"):
         read_header(path, 5)
 
@@ -127,3 +129,117 @@ def test_a_card_that_astropy_cannot_read_is_left_out(tmp_path: Path) -> None:
     header = read_header(path, 0)
     assert header["GOOD"] == 1
     assert len(list(header.items())) == len(header)
+
+
+def decoys() -> fits.Header:
+    """The original's cards that other maps, or the original's own, would read."""
+    header = sip_header()
+    header.update({
+        "INSTRUME": "DECam", "FILTER": "r DECam SDSS c0002 6415.0 1480.0", "MAGZERO": 29.9, "EXPOSURE": 90.0,
+        "MJD-OBS": 57828.25, "OBSID": "other", "CCDNUM": 33, "AVSKY": 77.0, "BUNIT": "ELECTRONS/S",
+        "EXPTIME": 90.0, "BAND": "z", "ZPT": 12.0, "SKYLEVEL": 5.0, "POINTING": "p", "SCA": 3, "MJD": 57828.2,
+    })  # fmt: skip
+    header["HIERARCH MP_OLD"] = 9
+    return header
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_saved_file_says_what_was_set_not_what_the_original_said(tmp_path: Path, *, known: bool) -> None:
+    unset: dict[str, Any] = {**dict.fromkeys(FACTS), "data_units": "counts", "kind": "anything at all"}
+    facts = {**FACTS, "mjd": 60000.0, "zeropoint": 0.0, "kind": "exposure"} if known else unset
+    path = tmp_path / "c4d_1_ooi_z.fits"
+    given = {**planes(), "weight": planes()["data"], "samples": planes()["data"]}
+    with path.open("wb") as out:
+        write_fits(out, given, with_facts(decoys(), facts), flag_bits=BITS)
+    (found,) = describe(path)
+    assert {n: getattr(found.facts, n) for n in facts if n != "instrument"} == {
+        n: v for n, v in facts.items() if n != "instrument"
+    }
+    assert found.facts.flag_bits == BITS
+    assert [p.layout.name for p in found.planes] == list(given)
+
+
+def test_noise_saved_to_a_file_of_its_own_is_noise_whatever_the_names_say(tmp_path: Path) -> None:
+    """By the names of DECam's pipeline the second file is an inverse variance."""
+    data, noise = tmp_path / "c4d_1_ooi_z.fits", tmp_path / "c4d_1_oow_z.fits"
+    given = planes()
+    header = make_header(sip_header(), FACTS)
+    data.write_bytes(to_fits_bytes({"data": given["data"]}, header))
+    noise.write_bytes(to_fits_bytes({"noise": given["noise"]}, header))
+    (found,) = describe(data, companions=[noise])
+    plane = describe_plane(noise, name="noise", like=found)
+    for one in (found.planes[1], plane):
+        got = read_box(one.path, one.layout, Box(0, 0, 40, 30))
+        assert np.array_equal(got, given["noise"], equal_nan=True)
+
+
+def test_times_of_another_scale_do_not_stay_beside_utc() -> None:
+    times = {"DATE-BEG": "2024-03-01T00:01:09", "MJD-BEG": 60370.0008, "MJD-END": 60370.1, "TSTART": 1.0}
+    header = sip_header()
+    header.update({**times, "TIMESYS": "TDB", "DATE": "2024-05-01"})
+    said = with_facts(header, FACTS)
+    assert not set(times) & set(said)
+    assert (said["TIMESYS"], said["MJD-OBS"], said["DATE"]) == ("UTC", FACTS["mjd"], "2024-05-01")
+    assert header["TIMESYS"] == "TDB"
+    untouched = with_facts(header, {**FACTS, "mjd": None})
+    assert untouched["TIMESYS"] == "TDB"
+    assert set(times) <= set(untouched)
+    header["TIMESYS"] = "UTC approximate"
+    assert set(times) <= set(with_facts(header, FACTS))
+
+
+def test_a_cutouts_header_keeps_no_other_coordinates() -> None:
+    parent = sip_header()
+    stale = {
+        "AMDX1": 1.0, "AMDY13": 1.0, "PLTRAH": 1, "PLTLABEL": "x", "CNPIX1": 3, "XPIXELSZ": 25.0, "PPO3": 1.0,
+        "WAT0_001": "x", "WAT1_001": "x", "WCSNAMEA": "b", "CRPIX1A": 1.0, "CD1_1A": 1.0, "CTYPE1P": "X",
+    }  # fmt: skip
+    parent.update({**stale, "DATE-OBS": "2024-03-01T00:00:00", "MJD-OBS": 60370.0})
+    cropped = crop_header(parent, sip_header(), Box(1, 1, 5, 5))
+    assert not set(stale) & set(cropped)
+    assert (cropped["DATE-OBS"], cropped["MJD-OBS"]) == ("2024-03-01T00:00:00", 60370.0)
+
+
+@pytest.mark.parametrize(
+    "bits",
+    [
+        {"hot": 1, "Sat": 2},
+        {"WITH SPACE": 4, "x=y": 8, "it's": 16},
+        {"BIG": 1 << 40, "TWO": 3},
+        {f"A_LONG_NAME_OF_A_FLAG_{i}": 1 << i for i in range(30)},
+        {"\u00fcber": 1},
+        {},
+    ],
+)
+def test_flags_of_any_name_come_back(tmp_path: Path, bits: dict[str, int]) -> None:
+    path = tmp_path / "a.fits"
+    path.write_bytes(to_fits_bytes(planes(), decoys(), flag_bits=bits))
+    (found,) = describe(path)
+    assert found.facts.flag_bits == bits
+
+
+def test_no_map_of_the_users_reads_what_snapdb_wrote(tmp_path: Path) -> None:
+    theirs = tmp_path / "mycam.toml"
+    theirs.write_text('name = "mycam"\npriority = 5000\n[[recognise]]\nheader = { INSTRUME = "." }\n')
+    path = tmp_path / "a.fits"
+    path.write_bytes(to_fits_bytes(planes(), with_facts(decoys(), FACTS)))
+    (found,) = describe(path, maps=[theirs])
+    assert (found.facts.instrument, found.facts.band) == ("standard", FACTS["band"])
+    (asked,) = describe(path, maps=[theirs], instrument="mycam")
+    assert asked.facts.instrument == "mycam"
+
+
+def test_coordinates_that_need_tables_are_replaced_when_others_are_given() -> None:
+    header = sip_header()
+    header.update({"CPDIS1": "LOOKUP", "D2IMDIS1": "LOOKUP", "OBSERVER": "Me", "CRPIX1": 99.0})
+    header["DP1"] = "EXTVER: 1"
+    said = with_facts(header, FACTS, sip_header())
+    assert not [k for k in said if k.startswith(("CPDIS", "D2IM", "DP1"))]
+    assert (said["CRPIX1"], said["OBSERVER"], said["BAND"]) == (20.0, "Me", FACTS["band"])
+
+
+def test_a_card_that_astropy_can_mend_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    fits.PrimaryHDU(np.zeros((3, 4)), fits.Header({"CD1_1": -2.7078566e-07})).writeto(path)
+    path.write_bytes(path.read_bytes().replace(b"-2.7078566E-07", b"-2.7078566e-07"))
+    assert read_header(path, 0)["CD1_1"] == -2.7078566e-07
