@@ -19,6 +19,7 @@ _MODULES = {
     "find": "find",
     "show": "show",
     "cutout": "cutout",
+    "match": "match",
     "info": "info",
     "migrate": "migrate",
     "demo": "demo",

@@ -38,8 +38,13 @@ def check_file(path: Path, *, overwrite: bool) -> None:
         If it exists, and `overwrite` is False; if the archive needs it; if it is no regular file.
     """
     from snapdb.archive.guard import check_output
+    from snapdb.config import read_settings
     from snapdb.errors import ObjectExistsError
 
+    settings = Path(read_settings().source)
+    if path.is_file() and settings.is_file() and path.samefile(settings):
+        msg = f"{path} holds the settings that name the archive and is never written over; give another path"
+        raise ObjectExistsError(msg, path=str(path))
     if path.exists() and not path.is_file():
         kind = "a folder; name a file" if path.is_dir() else "no regular file; name one, or leave out -o"
         msg = f"{path} is {kind}"

@@ -15,7 +15,7 @@ from snapdb.archive.planes import FilePlanes
 from snapdb.archive.registering import register_images
 from snapdb.archive.report import IngestReport
 from snapdb.archive.values import as_uuid
-from snapdb.errors import SearchError, UsageError
+from snapdb.errors import NotFoundError, SearchError, UsageError
 from snapdb.model.image import ImageRecord
 from snapdb.model.outcome import Outcome
 from snapdb.model.provenance import Provenance
@@ -182,6 +182,9 @@ class Archive:
             return tuple(_provenance_id(p) for p in several)
         if tag is not None:
             tagged = [self.registry.get_tagged(tag, process)] if process else self.registry.find_tagged(tag)
+            if not tagged:
+                msg = f"no provenance carries the tag {tag!r}; tag one with add_provenance(..., tag={tag!r})"
+                raise NotFoundError(msg, tag=tag)
             return tuple(p.id for p in tagged)
         if process is not None:
             return tuple(p.id for p in self.registry.find_provenances(process=process))

@@ -21,8 +21,10 @@ class Place:
     """Of the registry."""
     store: Path
     """Base folder of its files."""
-    folder: Path | None
+    folder: Path | None = None
     """Of an embedded archive."""
+    database: Path | None = None
+    """File of an SQLite registry."""
 
 
 def connect(
@@ -66,8 +68,13 @@ def connect(
 
     settings = read_settings(url=_text(url), store=_text(store))
     place = find_place(settings)
-    if place.folder is not None:
-        _check_folder(place, settings, create=create)
+    if place.folder is not None and create:
+        _make_folder(place.folder)
+    if place.database is not None and not create and not place.database.is_file():
+        where = "" if settings.url else "no archive was named, and "
+        at = place.folder or place.database
+        msg = f"{where}there is no archive in {at}; make one with `snapdb init {at}`, or name another"
+        raise ConfigError(msg, path=str(at))
     return Archive(Registry.open(place.url, create=create), LocalStore(place.store))
 
 
@@ -98,17 +105,15 @@ def find_place(settings: Settings) -> Place:
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
     if not scheme:
         folder = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100  # links stay
-        url = "sqlite:///" + (folder / REGISTRY_NAME).as_posix()
-        return Place(url=url, store=Path(settings.store or folder / STORE_NAME), folder=folder)
+        database = folder / REGISTRY_NAME
+        store = Path(settings.store or folder / STORE_NAME)
+        return Place(url=f"sqlite:///{database.as_posix()}", store=store, folder=folder, database=database)
     if scheme.startswith("sqlite"):
         file = Path(unquote(urlsplit(text).path).removeprefix("/")).expanduser().absolute()
-        return Place(
-            url=f"sqlite:///{file.as_posix()}",
-            store=Path(settings.store or file.parent / STORE_NAME),
-            folder=None,
-        )
+        store = Path(settings.store or file.parent / STORE_NAME)
+        return Place(url=f"sqlite:///{file.as_posix()}", store=store, database=file)
     if scheme.split("+")[0] in ("postgresql", "postgres"):
-        return Place(url=text, store=Path(settings.store or STORE_NAME).absolute(), folder=None)
+        return Place(url=text, store=Path(settings.store or STORE_NAME).absolute())
     msg = (
         f"archive {text!r} (from {settings.source}) is of no known kind; "
         "give a folder, sqlite:///FILE or postgresql://HOST/DATABASE"
@@ -121,24 +126,16 @@ def _nearest_folder() -> str:
     return "." if Path(REGISTRY_NAME).is_file() else DEFAULT_FOLDER
 
 
-def _check_folder(place: Place, settings: Settings, *, create: bool) -> None:
-    """See that an embedded archive is there, or make its folder."""
-    folder = place.folder
-    assert folder is not None  # noqa: S101  # the caller asked
-    if create:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except PermissionError as err:
-            msg = f"{folder} cannot be made ({err.strerror}); choose another folder or change its rights"
-            raise ReadOnlyStoreError(msg, path=str(folder)) from err
-        except OSError as err:
-            msg = f"{folder} cannot be made: {err.strerror}"
-            raise ConfigError(msg, path=str(folder)) from err
-        return
-    if not (folder / REGISTRY_NAME).is_file():
-        where = "" if settings.url else "no archive was named, and "
-        msg = f"{where}there is no archive in {folder}; make one with `snapdb init {folder}`, or name another"
-        raise ConfigError(msg, path=str(folder))
+def _make_folder(folder: Path) -> None:
+    """Make an embedded archive's folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except PermissionError as err:
+        msg = f"{folder} cannot be made ({err.strerror}); choose another folder or change its rights"
+        raise ReadOnlyStoreError(msg, path=str(folder)) from err
+    except OSError as err:
+        msg = f"{folder} cannot be made: {err.strerror}"
+        raise ConfigError(msg, path=str(folder)) from err
 
 
 def _text(value: str | Path | None) -> str | None:

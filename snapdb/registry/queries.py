@@ -156,10 +156,11 @@ def build_select(shape: Shape, dialect: str) -> Select[Any]:
 
 
 def _cut(query: Select[Any], shape: Shape, dialect: str) -> Select[Any]:
-    """Sort, skip and limit; ties go by id, so that pages never overlap."""
-    if not shape.counting and (shape.order_by or shape.limited or shape.shifted):
-        columns = [(column_of(name), descending) for name, descending in (*shape.order_by, ("id", False))]
-        query = query.order_by(*((c.desc() if d else c.asc()).nulls_last() for c, d in columns))
+    """Sort, skip and limit; ties go by id, so that pages never overlap and an answer is always the same."""
+    if not shape.counting:
+        columns = [(column_of(name), descending) for name, descending in shape.order_by]
+        order = [(c.desc() if d else c.asc()).nulls_last() for c, d in columns]
+        query = query.order_by(*order, image.c.id.asc())
     if shape.shifted:
         query = query.offset(bindparam("offset", type_=BigInteger))
     if shape.limited:

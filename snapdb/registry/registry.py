@@ -13,6 +13,7 @@ from snapdb.registry import files as file_rows
 from snapdb.registry import provenances, reads, writes
 from snapdb.registry.connected import Connected
 from snapdb.registry.ewkb import Vertices
+from snapdb.registry.footprints import FootprintBlock, read_footprints
 from snapdb.registry.queries import make_statement
 from snapdb.registry.records import make_records
 from snapdb.registry.writes import AddedImage
@@ -230,6 +231,29 @@ class Registry(Connected):
                     yield from make_records(rows, self.dialect)
             finally:
                 cursor.close()
+
+    def iter_footprints(
+        self, search: Search, *, batch: int = 500_000
+    ) -> Generator[FootprintBlock, None, None]:
+        """Find images by their footprints alone, many at once, in bounded memory.
+
+        Parameters
+        ----------
+        search : Search
+            From :func:`snapdb.model.search.make_search`.
+        batch : int
+            Most footprints in a block.
+
+        Yields
+        ------
+        FootprintBlock
+            Ids, bands, times, and footprints cut into convex pieces.
+        """
+        self._check_open()
+        if search.is_empty:
+            return
+        with self._transaction() as connection:
+            yield from read_footprints(connection, self.dialect, search, batch)
 
     def get_planes(self, image_ids: Sequence[UUID]) -> dict[UUID, tuple[PlaneRecord, ...]]:
         """Read the planes of images.

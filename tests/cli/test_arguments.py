@@ -112,3 +112,42 @@ def test_nothing_is_written_over(folder: Path) -> None:
     with pytest.raises(ObjectExistsError, match="--overwrite"):
         paths([Known("x")], "a.fits")
     assert paths([Known("x")], "a.fits", overwrite=True) == ["a.fits"]
+
+
+@pytest.mark.parametrize(
+    ("output", "name"),
+    [
+        ("{mjd:.2f}.fits", "60000.25.fits"),
+        ("{mjd:.0f}_{sca:03d}.fits", "60000_001.fits"),
+        ("{mjd}_{sca}.fits", "60000.25000_1.fits"),
+    ],
+)
+def test_numbers_take_a_format(folder: Path, output: str, name: str) -> None:
+    """Oracle: 60000.25 and 1, written by hand."""
+    assert paths([Known("x")], output) == [name]
+
+
+def test_a_number_that_is_not_known_has_no_digits(folder: Path) -> None:
+    assert paths([Known("x", mjd=None, sca=None)], "{mjd:.2f}_{sca:03d}.fits") == ["none_none.fits"]
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("{mjd:.2q}.fits", "{mjd:.2q} cannot be written so"),
+        ("{mjd!r}.fits", "{mjd!r} cannot be written so"),
+        ("{sca:.9999d}.fits", "{sca:.9999d} cannot be written so"),
+        ("{mjd:{sca}}.fits", "{mjd:{sca}} cannot be written so"),
+        ("{band:.2f}.fits", "{band} is text and takes no format"),
+    ],
+)
+def test_formats_that_cannot_be_are_refused_by_name(folder: Path, output: str, message: str) -> None:
+    with pytest.raises(click.UsageError) as caught:
+        paths([Known("x")], output)
+    assert message in caught.value.message
+
+
+def test_a_closed_or_unreadable_standard_input_is_a_wrong_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\xff.fits\n"), encoding="utf-8"))
+    with pytest.raises(click.UsageError, match="standard input cannot be read"):
+        gather_files(["-"])

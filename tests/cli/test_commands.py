@@ -197,7 +197,7 @@ def test_nothing_found_says_what_would_help(bench: Bench) -> None:
     result = bench.run("find", "--band", "Y")
     assert result.exit_code == 0
     assert result.stdout == ""
-    assert "no image has band Y; there are: g, i, r" in result.stderr
+    assert "no image has band 'Y'; there are: 'g', 'i', 'r'" in result.stderr
     strict = bench.run("find", "--band", "Y", "--fail-empty")
     assert strict.exit_code == 3
 

@@ -1,10 +1,12 @@
 """Exit codes and the one line that an expected failure prints."""
 
+import errno
+
 import click
 import pytest
 
 from snapdb import errors
-from snapdb.cli.failures import find_exit_code, run_guarded
+from snapdb.cli.failures import EXIT_CODES, find_exit_code, run_guarded
 
 
 def raising(err: BaseException) -> int:
@@ -25,6 +27,10 @@ def raising(err: BaseException) -> int:
         (errors.NotFoundError("bad"), 3),
         (errors.RegistryUnavailableError("bad"), 5),
         (errors.SchemaVersionError("bad"), 5),
+        (errors.RegistryError("bad"), 5),
+        (errors.ObjectExistsError("bad"), 1),
+        (errors.ReadOnlyStoreError("bad"), 1),
+        (errors.ObjectMissingError("bad"), 6),
         (errors.ChangedFileError("bad"), 6),
         (errors.ChecksumError("bad"), 6),
         (errors.CorruptFileError("bad"), 1),
@@ -69,3 +75,24 @@ def test_a_defect_is_not_hidden() -> None:
 @pytest.mark.parametrize(("result", "code"), [(None, 0), (4, 4), ("text", 0)])
 def test_what_a_command_gives_is_the_code(result: object, code: int) -> None:
     assert run_guarded(lambda: result, debug=False) == code
+
+
+@pytest.mark.parametrize(
+    ("err", "line"),
+    [
+        (PermissionError(errno.EACCES, "no", "here"), "here: no; change its rights, or name another"),
+        (IsADirectoryError(errno.EISDIR, "no", "here"), "here: no; name a file"),
+        (OSError(errno.ENOSPC, "no"), "no; make room on the disk"),
+        (OSError("odd"), "odd; see that it exists, and can be read and written"),
+    ],
+    ids=str,
+)
+def test_errors_of_the_system_say_what_to_do(
+    err: OSError, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert raising(err) == 1
+    assert capsys.readouterr().err == f"snapdb: error: {line}\n"
+
+
+def test_the_help_has_every_exit_code() -> None:
+    assert [code for code, _ in EXIT_CODES] == [0, 1, 2, 3, 4, 5, 6, 130, 141]

@@ -171,7 +171,11 @@ def test_order_is_read(given: Any, expected: Any) -> None:
         ({"sca": "3"}, "sca = '3': expected a whole number"),
         ({"sca": 3.5}, "sca = 3.5: expected a whole number"),
         ({"sca": True}, "sca = True: expected a whole number"),
-        ({"sca": 2**63}, "expected a whole number"),
+        ({"sca": 2**63}, "expected a whole number of at most 64 bits"),
+        ({"sca": -(10**400)}, "expected a whole number of at most 64 bits"),
+        ({"limit": 10**30}, "limit = 1000.*expected a whole number of at most 64 bits"),
+        ({"mjd_min": 10**400}, "mjd_min = 1000.*expected a number of at most 64 bits"),
+        ({"ra": 10**400, "dec": 0}, "ra = 1000.*expected a number of at most 64 bits"),
         ({"sca": math.nan}, "sca = nan: expected a whole number"),
         ({"band": 3.5}, "band = 3.5: expected text"),
         ({"band": True}, "band = True: expected text"),
@@ -194,6 +198,13 @@ def test_what_cannot_be_is_refused_by_name(given: dict[str, Any], message: str) 
     with pytest.raises(SearchError, match=message) as caught:
         make_search(**given)
     assert "parameter" in caught.value.fields
+
+
+def test_an_integer_that_python_does_not_write_out_is_refused_too() -> None:
+    with pytest.raises(
+        SearchError, match=r"exptime = \(an integer of thousands of digits\): expected a number"
+    ):
+        make_search(exptime=10**5000)
 
 
 def test_an_unknown_name_is_refused_even_without_a_value() -> None:

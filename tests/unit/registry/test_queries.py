@@ -78,3 +78,16 @@ def test_counting_needs_no_columns_and_no_order() -> None:
     assert sql.startswith("SELECT count(*)")
     assert "wcs_header" not in sql
     assert "image.mjd" not in sql
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("criteria", [{}, {"ra": 1, "dec": 2}, {"band": "r", "limit": 3}], ids=str)
+def test_every_answer_has_an_order(dialect: str, criteria: dict[str, Any]) -> None:
+    sql = make_statement(make_search(**criteria), dialect).sql
+    assert "ORDER BY image.id ASC" in " ".join(sql.split())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_ties_go_by_id(dialect: str) -> None:
+    sql = " ".join(make_statement(make_search(order_by="-mjd"), dialect).sql.split())
+    assert sql.endswith("ORDER BY image.mjd DESC NULLS LAST, image.id ASC")
