@@ -89,10 +89,6 @@ def check_tag(archive: "Archive", criteria: Mapping[str, Any]) -> None:
         return
     try:
         archive.make_search(provenance_tag=tag, process=criteria.get("process"))
-        if "process" not in criteria and not archive.registry.find_tagged(tag):
-            # Asked of one process, the registry says which tags there are.
-            known = archive.registry.find_provenances()
-            archive.registry.get_tagged(tag, known[0].process if known else "any")
     except NotFoundError as err:
         raise click.UsageError(str(err)) from err
 

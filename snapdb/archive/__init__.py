@@ -13,6 +13,7 @@ module                holds
 ``saving``            files that appear whole or not at all
 ``ingest``            from paths to rows; ``expand``, ``reading``, ``report`` are its steps
 ``registering``       rows of images that a user made by hand
+``match``             tables of positions against images; ``positions`` reads them
 ``pictures``          contact sheets
 ====================  ==========================================================
 """

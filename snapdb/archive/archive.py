@@ -183,7 +183,8 @@ class Archive:
         if tag is not None:
             tagged = [self.registry.get_tagged(tag, process)] if process else self.registry.find_tagged(tag)
             if not tagged:
-                msg = f"no provenance carries the tag {tag!r}; tag one with add_provenance(..., tag={tag!r})"
+                known = ", ".join(f"{t} ({p})" for t, p in self.registry.find_tags()[:20]) or "none"
+                msg = f"no provenance carries the tag {tag!r}; there are: {known}"
                 raise NotFoundError(msg, tag=tag)
             return tuple(p.id for p in tagged)
         if process is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from snapdb.archive.image import Image
 from snapdb.archive.paths import ImagePaths
 from snapdb.pixels.box import Box
-from snapdb.sky.wcs import AstropyWCS
+from snapdb.sky.wcs import BaseWCS
 from snapdb.types import Header
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Cutout(Image):
         """Whether there are world coordinates: those of the parent, shifted."""
         return self.parent.has_wcs
 
-    def _find_wcs(self) -> AstropyWCS:
+    def _find_wcs(self) -> BaseWCS:
         """Shift the parent's WCS to this box."""
         return self.parent.get_wcs().shifted(self.box.x0, self.box.y0)
 

@@ -11,7 +11,7 @@ from snapdb.archive.paths import ImagePaths
 from snapdb.archive.values import as_uuid, check_fact, check_name
 from snapdb.errors import UsageError
 from snapdb.model.image import ImageRecord
-from snapdb.sky.wcs import AstropyWCS
+from snapdb.sky.wcs import BaseWCS
 from snapdb.types import BoolArray, Degrees, Header
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class DescribedImage:
         self._archive: Archive | None = None
         self._loader: FileLoader | None = None
         self._header: Header | None = None
-        self._wcs: AstropyWCS | None = None
+        self._wcs: BaseWCS | None = None
         self._id: UUID | None = None
         self._provenance_id: UUID | None = None
 
@@ -203,13 +203,20 @@ class DescribedImage:
 
     # Sky
 
-    def get_wcs(self, wcsclass: str | None = None) -> AstropyWCS:
+    def get_wcs(self, wcsclass: str | None = None) -> BaseWCS:
         """Give the world coordinates.
 
         Parameters
         ----------
         wcsclass : str, optional
-            ``AstropyWCS``, the one there is.
+            ``AstropyWCS`` for the kind that astropy evaluates. By default the quickest
+            kind that gives the same positions: a :class:`~snapdb.sky.fast.evaluator.FastWCS`
+            for TAN, TAN-SIP and TPV.
+
+        Returns
+        -------
+        BaseWCS
+            Its ``get_astropy_wcs()`` is an ``astropy.wcs.WCS``, in the header's own frame.
 
         Raises
         ------
@@ -223,9 +230,9 @@ class DescribedImage:
             raise UsageError(msg, wcsclass=wcsclass)
         if self._wcs is None:
             self._wcs = self._find_wcs()
-        return self._wcs
+        return self._wcs.to_general() if wcsclass == "AstropyWCS" else self._wcs
 
-    def _find_wcs(self) -> AstropyWCS:
+    def _find_wcs(self) -> BaseWCS:
         """Build the WCS from what the row or the file says."""
         return find_wcs(self.fact("wcs_header"), self.properties, self.full_filepath, self._data_hdu())
 

@@ -10,7 +10,8 @@ from snapdb.archive.paths import PathLike
 from snapdb.archive.planes import FilePlanes
 from snapdb.errors import ProjectionError, ShapeError, UsageError
 from snapdb.model.image import ImageFacts, NewPlane, PlaneRecord
-from snapdb.sky.wcs import AstropyWCS
+from snapdb.sky.fast.evaluator import FastWCS
+from snapdb.sky.wcs import AstropyWCS, BaseWCS
 from snapdb.storage import LocalStore
 from snapdb.types import PixelArray
 
@@ -129,7 +130,7 @@ class FileLoader:
         return FilePlanes(records, store)
 
 
-def as_wcs(wcs: Any, header: Any) -> AstropyWCS | None:
+def as_wcs(wcs: Any, header: Any) -> BaseWCS | None:
     """Give the WCS that a caller means: ours, astropy's, or a header's.
 
     Raises
@@ -141,7 +142,7 @@ def as_wcs(wcs: Any, header: Any) -> AstropyWCS | None:
         if header is None or "CTYPE1" not in header:
             return None
         return AstropyWCS.from_header(header)
-    if isinstance(wcs, AstropyWCS):
+    if isinstance(wcs, BaseWCS):
         return wcs
     from astropy.wcs import WCS
 
@@ -151,7 +152,7 @@ def as_wcs(wcs: Any, header: Any) -> AstropyWCS | None:
     raise UsageError(msg)
 
 
-def find_wcs(wcs_text: str, properties: Any, path: Path | None, hdu: int | None) -> AstropyWCS:
+def find_wcs(wcs_text: str, properties: Any, path: Path | None, hdu: int | None) -> BaseWCS:
     """Build the WCS of an image from what is known of it.
 
     Parameters
@@ -177,7 +178,7 @@ def find_wcs(wcs_text: str, properties: Any, path: Path | None, hdu: int | None)
     if not wcs_text:
         msg = "this image has no world coordinates; give Image(..., wcs=...) or a header with them"
         raise ProjectionError(msg, path=str(path))
-    return AstropyWCS.from_text(wcs_text)
+    return FastWCS.from_text(wcs_text) or AstropyWCS.from_text(wcs_text)
 
 
 def check_plane(name: str, array: Any, shape: tuple[int, int] | None) -> PixelArray:

@@ -9,6 +9,7 @@ module              holds
 ``queries``         searches as statements; ``records`` rows as records
 ``writes``          images in; ``files``, ``provenances``, ``reads`` the rest
 ``spatial``         how each database finds images by position
+``footprints``      footprints column by column, for many positions
 ``errors``          where the errors of databases become snapdb's
 ==================  ============================================================
 """

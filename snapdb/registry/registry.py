@@ -122,6 +122,11 @@ class Registry(Connected):
             ids = list(provenances.find_tags(connection, tag=tag).values())
             return provenances.read_provenances(connection, ids) if ids else []
 
+    def find_tags(self) -> list[tuple[str, str]]:
+        """List every tag with its process."""
+        with self._transaction() as connection:
+            return list(provenances.find_tags(connection))
+
     def tag_history(self, tag: str, process: str) -> list[TagChange]:
         """Read what a tag has pointed to, the first first."""
         with self._transaction() as connection:

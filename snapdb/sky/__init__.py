@@ -9,6 +9,7 @@ module          holds
 ``frames``      other celestial frames to ICRS and back
 ``footprint``   :class:`Footprint`, the spherical polygon that an image covers
 ``polygon``     the plane geometry under it
+``matching``    many positions against many footprints
 ``time``        header and user times as MJD
 ``units``       angles and coordinates as users write them
 ==============  ==============================================================

@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from snapdb.sky.wcs import AstropyWCS
+from snapdb.sky.wcs import BaseWCS
 
 
-def derive_geometry(wcs: AstropyWCS, width: int, height: int) -> dict[str, Any]:
+def derive_geometry(wcs: BaseWCS, width: int, height: int) -> dict[str, Any]:
     """Compute the facts that a WCS and a size determine.
 
     Parameters
     ----------
-    wcs : AstropyWCS
+    wcs : BaseWCS
         Of the image.
     width, height : int
         Pixels.

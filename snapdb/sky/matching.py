@@ -140,7 +140,8 @@ class SortedPositions:
     def _find(self, block: CutFootprints) -> Iterator[Pairs]:
         """Find pairs product by product."""
         radii = block.radii + _PADDING
-        finest = np.clip(np.floor(-np.log2(2.0 * radii)), 0, _FINEST).astype(np.int64)
+        # Cells half as wide as the footprint at least: smaller ones cost more than they spare.
+        finest = np.clip(np.floor(-np.log2(radii)), 0, _FINEST).astype(np.int64)
         chosen = np.empty_like(finest)
         for level in _occurring(finest):
             some = np.flatnonzero(finest == level)

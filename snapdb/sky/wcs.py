@@ -31,6 +31,8 @@ class BaseWCS(ABC):
     same shape, of any size. A position that does not project is NaN and spoils no other.
     """
 
+    __slots__ = ()
+
     @abstractmethod
     def pixel_to_world(self, x: ArrayLike, y: ArrayLike) -> tuple[Degrees, Degrees]:
         """Give the ICRS positions of pixels."""
@@ -40,8 +42,21 @@ class BaseWCS(ABC):
         """Give the pixels of ICRS positions, NaN where they do not project."""
 
     @abstractmethod
+    def shifted(self, dx: int, dy: int) -> "BaseWCS":
+        """Give the coordinates of a cutout whose pixel (0, 0) is this image's (dx, dy)."""
+
+    @abstractmethod
+    def to_general(self) -> "AstropyWCS":
+        """Give the same coordinates as the general kind."""
+
+    @abstractmethod
     def to_fits_header(self) -> "Header":
         """Give the coordinates as FITS cards."""
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether lookup tables, which header cards cannot hold, belong to the coordinates."""
+        return False
 
     @abstractmethod
     def get_astropy_wcs(self) -> Any:
@@ -246,6 +261,10 @@ class AstropyWCS(BaseWCS):
         """Whether lookup tables, which header cards cannot hold, belong to the coordinates."""
         inner = self._wcs
         return any(t is not None for t in (inner.cpdis1, inner.cpdis2, inner.det2im1, inner.det2im2))
+
+    def to_general(self) -> "AstropyWCS":
+        """Give these coordinates themselves."""
+        return self
 
     def to_fits_header(self) -> "Header":
         """Give the coordinates as FITS cards, SIP included; lookup tables have no cards.

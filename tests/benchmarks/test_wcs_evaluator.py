@@ -10,8 +10,8 @@ import pytest
 from astropy.io import fits  # the peer reads the header
 from astropy.wcs import WCS
 
-from snapdb.sky.fast import FastWCS
-from snapdb.sky.fast_bank import WcsBank
+from snapdb.sky.fast.bank import WcsBank
+from snapdb.sky.fast.evaluator import FastWCS
 from snapdb.sky.wcs import AstropyWCS, wcs_text
 
 pytestmark = pytest.mark.benchmark

@@ -14,8 +14,8 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapdb.sky.fast import FastWCS
-from snapdb.sky.fast_bank import WcsBank
+from snapdb.sky.fast.bank import WcsBank
+from snapdb.sky.fast.evaluator import FastWCS
 from snapdb.sky.vectors import separation
 from snapdb.sky.wcs import AstropyWCS, wcs_text
 from snapdb.types import Degrees, FloatArray

@@ -17,9 +17,9 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from snapdb.errors import ProjectionError
-from snapdb.sky.fast import FastWCS
-from snapdb.sky.fast_bank import WcsBank
-from snapdb.sky.fast_rotation import find_axes
+from snapdb.sky.fast.bank import WcsBank
+from snapdb.sky.fast.evaluator import FastWCS
+from snapdb.sky.fast.rotation import find_axes
 from snapdb.sky.frames import Frame, make_astropy_frame
 from snapdb.sky.vectors import separation, to_vectors
 from snapdb.sky.wcs import AstropyWCS, wcs_text
@@ -220,7 +220,7 @@ def test_nothing_can_be_changed() -> None:
 
 def test_nothing_of_astropy_is_loaded() -> None:
     code = (
-        "import sys\nfrom snapdb.sky.fast import FastWCS\n"
+        "import sys\nfrom snapdb.sky.fast.evaluator import FastWCS\n"
         f"for radesys in ('ICRS', 'FK5 '):\n    text = {_text(TAN)!r}.replace('ICRS', radesys)\n"
         "    FastWCS.from_text(text).world_to_pixel(10.0, 20.0)\n"
         "print([name for name in sys.modules if name.startswith('astropy')])"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from snapdb.sky.fast_polynomial import Warp
+from snapdb.sky.fast.polynomial import Warp
 from snapdb.types import FloatArray
 
 _ROUND_TRIP_PX = 0.01

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike
 
-from snapdb.sky.fast_cards import TangentCards, read_cards
-from snapdb.sky.fast_pixels import PixelMap
-from snapdb.sky.fast_rotation import Vector, find_axes, to_icrs_vector
-from snapdb.sky.fast_warps import make_sip, make_tpv
+from snapdb.sky.fast.cards import TangentCards, read_cards
+from snapdb.sky.fast.pixels import PixelMap
+from snapdb.sky.fast.rotation import Vector, find_axes, to_icrs_vector
+from snapdb.sky.fast.warps import make_sip, make_tpv
 from snapdb.sky.vectors import wrap_ra
 from snapdb.sky.wcs import AstropyWCS, BaseWCS
 from snapdb.types import Degrees, FloatArray

@@ -2,8 +2,8 @@
 
 from functools import lru_cache
 
-from snapdb.sky.fast_cards import number
-from snapdb.sky.fast_polynomial import Warp
+from snapdb.sky.fast.cards import number
+from snapdb.sky.fast.polynomial import Warp
 
 _MAX_ORDER = 9
 

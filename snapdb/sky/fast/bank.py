@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from snapdb.pixels.box import is_inside
-from snapdb.sky.fast import FastWCS, Plane, project
-from snapdb.sky.fast_pixels import PixelMap
-from snapdb.sky.fast_polynomial import Coefficients, Warp
+from snapdb.sky.fast.evaluator import FastWCS, Plane, project
+from snapdb.sky.fast.pixels import PixelMap
+from snapdb.sky.fast.polynomial import Coefficients, Warp
 from snapdb.types import BoolArray, FloatArray, IntArray
 
 
