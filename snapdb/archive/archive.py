@@ -23,6 +23,7 @@ from snapdb.model.search import Search, make_search
 from snapdb.storage import LocalStore
 
 if TYPE_CHECKING:
+    from snapdb.archive.match import MatchResult, OnBadRow
     from snapdb.formats.describe import Described
     from snapdb.registry import Registry
 
@@ -190,6 +191,14 @@ class Archive:
         if process is not None:
             return tuple(p.id for p in self.registry.find_provenances(process=process))
         return None
+
+    def match(
+        self, table: Any, *, ra: str = "ra", dec: str = "dec", on_error: "OnBadRow" = "raise", **criteria: Any
+    ) -> "MatchResult":
+        """Find which positions of a table lie in which images; see :func:`snapdb.archive.match.match`."""
+        from snapdb.archive.match import match
+
+        return match(self, table, ra=ra, dec=dec, on_error=on_error, **criteria)
 
     # Taking in
 

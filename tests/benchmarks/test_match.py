@@ -124,13 +124,12 @@ def bench(databases: Any) -> Iterator[tuple[str, FloatArray, FloatArray]]:
     databases.drop(url)
 
 
-def join_on_server(url: str) -> set[int]:
-    """The server's own join, with its index: row * footprints + image."""
+def join_on_server(url: str) -> list[tuple[int, int]]:
+    """The server's own join, with its index: (row, image)."""
     statement = "SELECT p.row, i.hdu FROM position p JOIN image i ON ST_Covers(i.footprint, p.point)"
     with connect(url) as connection, connection.cursor(binary=True) as cursor:
         cursor.execute(statement)
-        pairs = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 2)
-    return set((pairs[:, 0] * FOOTPRINTS + pairs[:, 1]).tolist())
+        return cursor.fetchall()
 
 
 def near_edge(ring: FloatArray, ra: float, dec: float) -> bool:
@@ -166,8 +165,8 @@ def test_match_beside_the_servers_join(bench: tuple[str, FloatArray, FloatArray]
     assert len(found) == len(rows) == written
     start = time.perf_counter()
     theirs = join_on_server(url)
-    server = time.perf_counter() - start
-    differ = [divmod(key, FOOTPRINTS) for key in found ^ theirs]
+    server = time.perf_counter() - start  # rows as they come: sorting them out is not counted
+    differ = [divmod(key, FOOTPRINTS) for key in found ^ {row * FOOTPRINTS + n for row, n in theirs}]
     assert [pair for pair in differ if not near_edge(rings[pair[1]], *positions[pair[0]].tolist())] == []
     for row in np.linspace(0, POSITIONS - 1, SAMPLE).astype(int).tolist():
         expected = np.flatnonzero(brute_force(rings, positions[row]))

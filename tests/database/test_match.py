@@ -110,7 +110,7 @@ def pairs_of(table: Any) -> list[tuple[int, str]]:
     ],
 )
 def test_pairs_are_those_of_single_searches(archive: Archive, sky: Table, criteria: dict[str, Any]) -> None:
-    found = pairs_of(match(archive, sky, **criteria).to_table())
+    found = pairs_of(archive.match(sky, **criteria).to_table())
     assert len(found) == len(set(found)) > 10
     assert set(found) == expected_pairs(archive, sky, **criteria)
 
