@@ -5,6 +5,8 @@ module                holds
 ====================  ==========================================================
 ``connect``           :func:`connect` and :func:`init`
 ``archive``           :class:`Archive`
+``lineage``           its provenances and tags
+``guard``             what must never be written over
 ``image``             :class:`Image`; its parts are ``described`` (facts, paths, sky)
                       and ``planar`` (pixels, header)
 ``cutout``            :class:`Cutout`; ``cutting`` places and reads its box

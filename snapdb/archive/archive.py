@@ -10,6 +10,7 @@ from snapdb.archive.expand import expand_paths
 from snapdb.archive.guard import note_closed, note_open, open_archives
 from snapdb.archive.image import Image
 from snapdb.archive.ingest import Ingest, IngestPlan, OnError, Placement, default_jobs
+from snapdb.archive.lineage import Lineage, as_provenance_id
 from snapdb.archive.paths import ImagePaths, PathLike
 from snapdb.archive.planes import FilePlanes
 from snapdb.archive.registering import register_images
@@ -31,7 +32,7 @@ INGEST_PROVENANCE = Provenance("ingest", 1, 0)
 """Of images whose ingest names none; its version stays, so that ingesting again finds them."""
 
 
-class Archive:
+class Archive(Lineage):
     """An image archive, from :func:`snapdb.connect`.
 
     Use it in a ``with`` block, or call :meth:`close`.
@@ -180,7 +181,7 @@ class Archive:
                 msg = "provenance and provenance_tag were both given; give one of them"
                 raise SearchError(msg)
             several = provenance if isinstance(provenance, list | tuple | set | frozenset) else [provenance]
-            return tuple(_provenance_id(p) for p in several)
+            return tuple(as_provenance_id(p) for p in several)
         if tag is not None:
             tagged = [self.registry.get_tagged(tag, process)] if process else self.registry.find_tagged(tag)
             if not tagged:
@@ -306,41 +307,6 @@ class Archive:
         ids = register_images(self.registry, self.store, list(images))
         return [self.get_image(i) for i in ids]
 
-    # Provenance
-
-    def add_provenance(
-        self, provenance: Provenance, *, tag: str | None = None, replace: bool = False
-    ) -> None:
-        """Register a provenance with all its upstreams, and tag it if asked.
-
-        Parameters
-        ----------
-        provenance : Provenance
-            Registering it twice changes nothing.
-        tag : str, optional
-            Name under which it is found, together with its process.
-        replace : bool
-            Whether the tag may move here from another provenance.
-
-        Raises
-        ------
-        ConflictError
-            If the tag is taken and `replace` is False.
-        """
-        self.registry.add_provenance(provenance)
-        if tag is not None:
-            self.registry.tag_provenance(tag, provenance, replace=replace)
-
-    def get_provenance(self, provenance_id: UUID | str) -> Provenance:
-        """Give a provenance with its whole upstream tree.
-
-        Raises
-        ------
-        NotFoundError
-            If there is none of that id.
-        """
-        return self.registry.get_provenance(_provenance_id(provenance_id))
-
     # What images ask
 
     def planes_of(self, image_id: UUID) -> FilePlanes:
@@ -372,17 +338,6 @@ def _reopen(address: str, base: str) -> Archive:
         if (archive.registry.address, str(archive.store.base)) == (address, base):
             return archive
     return Archive(Registry.open(address), LocalStore(Path(base)))
-
-
-def _provenance_id(value: Any) -> UUID:
-    """Give the id of a provenance, or of what names one."""
-    if isinstance(value, Provenance):
-        return value.id
-    found = as_uuid(value, "provenance")
-    if found is None:
-        msg = "provenance=None among several; leave it out"
-        raise SearchError(msg)
-    return found
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

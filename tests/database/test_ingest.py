@@ -15,6 +15,7 @@ import snapdb
 from snapdb.archive.archive import Archive
 from snapdb.errors import (
     ChangedFileError,
+    ConflictError,
     NotFoundError,
     ObjectExistsError,
     ObjectMissingError,
@@ -148,6 +149,25 @@ def test_provenances_are_apart(archive: Archive, files: list[Path]) -> None:
     assert archive.count_images(process="reduce") == 2
     assert archive.count_images(process="other") == 0
     assert archive.get_provenance(second.id) == second
+
+
+def test_provenance_that_must_or_must_not_be_there(archive: Archive) -> None:
+    raw = snapdb.Provenance("camera", 1, 0)
+    reduced = snapdb.Provenance("reduce", 1, 0, params={"flat": "a"}, upstreams=[raw])
+    with pytest.raises(NotFoundError):
+        archive.add_provenance(reduced, exists=True)
+    archive.add_provenance(reduced, exists=False, tag="dr1")
+    with pytest.raises(ConflictError):
+        archive.add_provenance(reduced, exists=False)
+    archive.add_provenance(reduced, exists=True)
+    assert archive.get_provenance(reduced.id).upstreams == (raw,)
+    assert [p.id for p in archive.find_provenances(process="camera")] == [raw.id]
+    better = snapdb.Provenance("reduce", 1, 1, upstreams=[raw])
+    with pytest.raises(ConflictError, match="dr1"):
+        archive.add_provenance(better, tag="dr1")
+    archive.add_provenance(better, tag="dr1", replace=True)
+    assert archive.get_tagged("dr1", "reduce") == better
+    assert [c.provenance_id for c in archive.tag_history("dr1", "reduce")] == [reduced.id, better.id]
 
 
 def test_changed_file_is_noticed_and_updated_when_asked(archive: Archive, files: list[Path]) -> None:
