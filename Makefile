@@ -57,7 +57,7 @@ tests: setup postgis
 	$(BIN)/python -m pytest
 
 bench: setup postgis ## Time snapdb and its peers side by side
-	$(BIN)/python -m pytest tests/benchmarks -m benchmark --benchmark-only
+	$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
 
 db-up: ## Start the PostGIS service of docker-compose.yml
 	docker compose up --detach --wait
