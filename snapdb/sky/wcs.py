@@ -224,7 +224,7 @@ class AstropyWCS(BaseWCS):
         """Project rows of native positions, one by one where wcslib refuses the whole."""
         try:
             return np.asarray(self._wcs.wcs_world2pix(world, 0))
-        except Exception:  # noqa: BLE001  # wcslib's errors have no common class below Exception
+        except (ValueError, MemoryError):  # what wcslib raises, WcsError, is a ValueError
             if len(world) == 1:
                 return np.full((1, 2), np.nan)
             return np.concatenate([self._project(row[None]) for row in world])
