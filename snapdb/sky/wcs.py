@@ -1,5 +1,6 @@
 """World coordinates: 0-based pixels to ICRS degrees and back."""
 
+import re
 import warnings
 from abc import ABC, abstractmethod
 from copy import copy, deepcopy
@@ -243,6 +244,7 @@ class AstropyWCS(BaseWCS):
         moved = deepcopy(self._wcs)
         offset = np.array(self._origin, dtype=np.float64)
         moved.pixel_shape = None
+        moved.wcs.name = ""  # for the plates of the Sky Survey, wcslib leaves stray bytes in it
         if not offset.any():
             return moved
         moved.wcs.crpix = moved.wcs.crpix - offset
@@ -272,11 +274,15 @@ class AstropyWCS(BaseWCS):
         Raises
         ------
         ProjectionError
-            If astropy cannot write them, as for plate polynomials.
+            If there are no cards for them that all readers know, as for plate polynomials.
         """
         with warnings.catch_warnings(), _translated():
             warnings.simplefilter("ignore")
-            return self._moved_wcs().to_header(relax=True)
+            header = self._moved_wcs().to_header(relax=True)
+        if any(re.match(r"C[PQ]DIS\d", keyword) for keyword in header):
+            msg = "the coordinates have a distortion that is written in cards of wcslib's own alone"
+            raise ProjectionError(msg)
+        return header
 
     def get_astropy_wcs(self) -> Any:
         """Give a copy of the astropy WCS, in the header's own frame."""
