@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -18,6 +19,10 @@ from snapdb.model.provenance import Provenance
 from snapdb.model.search import CORNERS
 from snapdb.registry import Registry, migrate
 from snapdb.testing.postgis import Server, find_or_start_server
+
+# The same examples in every run, and no example fails for being slow on a busy machine.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 COMPOSE_FILE = Path(__file__).resolve().parents[1] / "docker-compose.yml"
 BOTH = [pytest.param("sqlite"), pytest.param("postgis", marks=pytest.mark.postgis)]
