@@ -1,30 +1,27 @@
 """The archive: one registry and one store, and what a user does with them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, get_args
 from uuid import UUID
 
 from snapdb.archive.expand import expand_paths
+from snapdb.archive.finding import Finding
 from snapdb.archive.guard import note_closed, note_open, open_archives
 from snapdb.archive.image import Image
 from snapdb.archive.ingest import Ingest, IngestPlan, OnError, Placement, default_jobs
-from snapdb.archive.lineage import Lineage, as_provenance_id
+from snapdb.archive.lineage import Lineage
 from snapdb.archive.paths import ImagePaths, PathLike
 from snapdb.archive.planes import FilePlanes
 from snapdb.archive.registering import register_images
 from snapdb.archive.report import IngestReport
-from snapdb.archive.values import as_uuid
-from snapdb.errors import NotFoundError, SearchError, UsageError
-from snapdb.model.image import ImageRecord
+from snapdb.errors import UsageError
 from snapdb.model.outcome import Outcome
 from snapdb.model.provenance import Provenance
-from snapdb.model.search import Search, make_search
 from snapdb.storage import LocalStore
 
 if TYPE_CHECKING:
-    from snapdb.archive.match import MatchResult, OnBadRow
     from snapdb.formats.describe import Described
     from snapdb.registry import Registry
 
@@ -32,7 +29,7 @@ INGEST_PROVENANCE = Provenance("ingest", 1, 0)
 """Of images whose ingest names none; its version stays, so that ingesting again finds them."""
 
 
-class Archive(Lineage):
+class Archive(Finding, Lineage):
     """An image archive, from :func:`snapdb.connect`.
 
     Use it in a ``with`` block, or call :meth:`close`.
@@ -77,129 +74,6 @@ class Archive(Lineage):
     def __reduce__(self) -> tuple[Any, ...]:
         """Open the archive again in another process; a process opens each archive once."""
         return _reopen, (self.registry.address, str(self.store.base))
-
-    # Finding
-
-    def find_images(
-        self,
-        *,
-        provenance: "Provenance | UUID | str | Iterable[Provenance | UUID | str] | None" = None,
-        provenance_tag: str | None = None,
-        process: str | None = None,
-        **criteria: Any,
-    ) -> list[Image]:
-        """Find images; none of their files is opened.
-
-        Parameters
-        ----------
-        provenance : Provenance, UUID, str, or several of them, optional
-            Only images with one of these provenances. All are asked when neither this nor
-            a tag is given.
-        provenance_tag, process : str, optional
-            Only images with the provenance that carries this tag: of one process when
-            `process` is given, else of every process that has the tag. `process` alone
-            takes all provenances of that process.
-        **criteria : object
-            What the images shall be; None means "not asked".
-
-            - ``ra`` with ``dec``: the footprint contains this position. ICRS; degrees,
-              sexagesimal text or Quantity; a SkyCoord as ``ra`` alone.
-            - ``id``, ``observation_id``, ``sca``, ``band``, ``filepath``, ``kind``,
-              ``instrument``, ``data_units`` and the other columns: equal to a value, or to
-              one of a list (``band=["r", "i"]``).
-            - ``<column>_min``, ``<column>_max``, both inclusive, for ``mjd`` (a number, an
-              ISO date or a Time), ``exptime``, ``ra``, ``dec`` (of the centre; an ``ra_min``
-              above ``ra_max`` goes through 0), the corners, ``width``, ``height``,
-              ``position_angle``, ``zeropoint``, ``sky_level``, ``pixel_scale``.
-            - ``order_by``: a column or several, ``"-mjd"`` for the last first.
-            - ``limit``, ``offset``.
-
-        Returns
-        -------
-        list of Image
-            In the order asked for.
-
-        Raises
-        ------
-        SearchError
-            If a name is unknown, or a value cannot be.
-        NotFoundError
-            If a tag does not exist.
-        """
-        search = self._search(provenance, provenance_tag, process, criteria)
-        return [Image.from_record(record, self) for record in self.registry.find_images(search)]
-
-    def find_records(self, **criteria: Any) -> list[ImageRecord]:
-        """Find images as plain rows; see :meth:`find_images`."""
-        return self.registry.find_images(self.make_search(**criteria))
-
-    def iter_records(self, **criteria: Any) -> Iterator[ImageRecord]:
-        """Find images as plain rows, one by one, in bounded memory; see :meth:`find_images`."""
-        return self.registry.iter_images(self.make_search(**criteria))
-
-    def count_images(self, **criteria: Any) -> int:
-        """Count the images that :meth:`find_images` would give."""
-        return self.registry.count_images(self.make_search(**criteria))
-
-    def get_image(self, image_id: UUID | str) -> Image:
-        """Give the image of an id.
-
-        Raises
-        ------
-        NotFoundError
-            If there is none.
-        """
-        return Image.from_record(self.get_record(image_id), self)
-
-    def get_record(self, image_id: UUID | str) -> ImageRecord:
-        """Give the row of an image; see :meth:`get_image`."""
-        found = as_uuid(image_id, "image_id")
-        if found is None:
-            msg = "image_id is None; expected a UUID"
-            raise UsageError(msg)
-        return self.registry.get_image(found)
-
-    def make_search(self, **criteria: Any) -> Search:
-        """Check criteria as :meth:`find_images` takes them."""
-        names = ("provenance", "provenance_tag", "process")
-        given = {name: criteria.pop(name, None) for name in names}
-        return self._search(given["provenance"], given["provenance_tag"], given["process"], criteria)
-
-    def _search(
-        self, provenance: Any, tag: str | None, process: str | None, criteria: dict[str, Any]
-    ) -> Search:
-        """Check criteria, and find the provenances that are meant."""
-        ids = self._provenance_ids(provenance, tag, process)
-        return make_search(provenance_ids=ids, **criteria)
-
-    def _provenance_ids(
-        self, provenance: Any, tag: str | None, process: str | None
-    ) -> tuple[UUID, ...] | None:
-        """Give the ids of the provenances that a search names; None for all."""
-        if provenance is not None:
-            if tag is not None:
-                msg = "provenance and provenance_tag were both given; give one of them"
-                raise SearchError(msg)
-            several = provenance if isinstance(provenance, list | tuple | set | frozenset) else [provenance]
-            return tuple(as_provenance_id(p) for p in several)
-        if tag is not None:
-            tagged = [self.registry.get_tagged(tag, process)] if process else self.registry.find_tagged(tag)
-            if not tagged:
-                known = ", ".join(f"{t} ({p})" for t, p in self.registry.find_tags()[:20]) or "none"
-                msg = f"no provenance carries the tag {tag!r}; there are: {known}"
-                raise NotFoundError(msg, tag=tag)
-            return tuple(p.id for p in tagged)
-        if process is not None:
-            return tuple(p.id for p in self.registry.find_provenances(process=process))
-        return None
-
-    def match(
-        self, table: Any, *, ra: str = "ra", dec: str = "dec", on_error: "OnBadRow" = "raise", **criteria: Any
-    ) -> "MatchResult":
-        """Find which positions of a table lie in which images; see :func:`snapdb.archive.match.match`."""
-        from snapdb.archive.match import match
-
-        return match(self, table, ra=ra, dec=dec, on_error=on_error, **criteria)
 
     # Taking in
 

@@ -15,6 +15,7 @@ from snapdb.types import CutoutMode, Header, PixelArray
 if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
     from snapdb.archive.cutout import Cutout
+    from snapdb.archive.listing import ImageList
     from snapdb.model.provenance import Provenance
 
 
@@ -279,7 +280,7 @@ class Image(PlanarImage):
         process: str | None = None,
         dbclient: "Archive | None" = None,
         **criteria: Any,
-    ) -> list[Self]:
+    ) -> "ImageList[Self]":
         """Find images in an archive; see :meth:`Archive.find_images` for the criteria.
 
         Parameters
@@ -293,7 +294,9 @@ class Image(PlanarImage):
         """
         archive = _archive(dbclient)
         asked = {"provenance": provenance, "provenance_tag": provenance_tag, "process": process}
-        return [cls.from_record(record, archive) for record in archive.find_records(**asked, **criteria)]
+        from snapdb.archive.listing import ImageList
+
+        return ImageList(cls.from_record(r, archive) for r in archive.find_records(**asked, **criteria))
 
     @classmethod
     def get_image(cls, image_id: UUID | str, dbclient: "Archive | None" = None) -> Self:

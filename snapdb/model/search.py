@@ -1,18 +1,28 @@
 """One checked question to the registry."""
 
-import difflib
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral, Real
-from pathlib import PurePath
-from typing import Any, TypeAlias
+from numbers import Real
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
-import numpy as np
-
 from snapdb.errors import SearchError, UsageError
+from snapdb.model.asked import (
+    describe_unknown,
+    each,
+    refused,
+    take_glob,
+    to_integer,
+    to_number,
+    to_text,
+    to_time,
+    to_uuid,
+)
 from snapdb.model.image import FACT_NAMES
+from snapdb.model.property import PropertyTest, take_properties
+
+if TYPE_CHECKING:
+    from snapdb.sky.region import Region
 
 Bound: TypeAlias = tuple[float | None, float | None]
 """(least, greatest), both inclusive, None where open."""
@@ -36,7 +46,7 @@ RANGES: tuple[str, ...] = (
     "release_date",
 )
 """Columns that can be asked for by ``<name>_min`` and ``<name>_max``."""
-_TEXTS = ("observation_id", "band", "filepath", "kind", "instrument", "data_units", "format")
+_TEXTS = ("observation_id", "band", "filepath", "kind", "instrument", "data_units", "format", "sha256")
 _INTEGERS = ("sca", "width", "height", "hdu")
 _NUMBERS = ("exptime", "zeropoint", "sky_level", "position_angle", "pixel_scale", *CORNERS)
 _TIMES = ("mjd", "release_date")
@@ -51,11 +61,12 @@ ORDERS: tuple[str, ...] = (
     "hdu",
 )
 """Columns that results can be sorted by."""
-_OTHERS = ("ra", "dec", "provenance_ids", "order_by", "limit", "offset")
+RELATIONS = ("overlaps", "covers", "contains", "within")
+"""How an image may lie to a region; see :func:`snapdb.sky.relate.relate`."""
+_REGION = ("ra", "dec", "radius", "region", "relation")
+_OTHERS = (*_REGION, "filepath_glob", "properties", "provenance_ids", "order_by", "after", "limit", "offset")
 CRITERIA: tuple[str, ...] = (*_OTHERS, *EQUALS, *(f"{k}_{end}" for k in RANGES for end in ("min", "max")))
 """Every name that :func:`make_search` knows."""
-
-_INT64 = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,21 +79,32 @@ class Search:
     ra: float | None = None
     """With ``dec``: only images whose footprint contains this position, ICRS degrees."""
     dec: float | None = None
+    region: "Region | None" = None
+    """Only images that lie to this region as `relation` says."""
+    relation: str = RELATIONS[0]
     equals: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     """Column -> values, any of which will do; without values nothing matches."""
     ranges: Mapping[str, Bound] = field(default_factory=dict)
     """Column -> bounds; a range of an angle whose least is above its greatest goes through 0."""
+    properties: tuple[PropertyTest, ...] = ()
+    filepath_glob: str | None = None
+    """Pattern of the file's key: ``*`` any characters, ``?`` one, ``[...]`` one of these."""
     provenance_ids: tuple[UUID, ...] | None = None
     """Any of these; None asks all."""
     order_by: Sequence[tuple[str, bool]] = ()
     """(column, descending) in order of weight."""
+    after: UUID | None = None
+    """Only images that come after this one in the order."""
+    after_values: tuple[Any, ...] | None = None
+    """What the columns of `order_by` hold there, once the registry has looked it up."""
     limit: int | None = None
     offset: int = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing can match, since a list of values is empty."""
-        return self.provenance_ids == () or self.limit == 0 or any(not v for v in self.equals.values())
+        lists = [self.provenance_ids, *self.equals.values(), *(p.values for p in self.properties)]
+        return self.limit == 0 or () in lists
 
 
 def make_search(**criteria: Any) -> Search:
@@ -95,13 +117,19 @@ def make_search(**criteria: Any) -> Search:
     ----------
     **criteria : object
         ``ra`` and ``dec``, ICRS degrees: images whose footprint contains the
-        position; ``ra`` alone may be a SkyCoord, and both take sexagesimal text.
-        ``provenance_ids``: UUIDs. By value: the names in :data:`EQUALS`. By
+        position; ``ra`` alone may be a SkyCoord, and both take sexagesimal text. With
+        ``radius``, degrees: images that the circle about the position touches.
+        ``region``: a Region, a Footprint, or text such as ``"CIRCLE 10 20 0.5"``; and
+        ``relation``, what images shall be to it: ``overlaps`` (by default), ``covers``,
+        ``contains``, ``within``. ``properties``: see
+        :func:`snapdb.model.property.take_properties`. ``filepath_glob``: a pattern with
+        ``*``, ``?`` and ``[...]``. ``provenance_ids``: UUIDs. By value: the names in :data:`EQUALS`. By
         range, inclusive: ``<name>_min`` and ``<name>_max`` for the names in
         :data:`RANGES`; ``ra_min`` above ``ra_max`` goes through 0. Times (``mjd``,
         ``release_date``) are MJD numbers, ISO text, Time or datetime. ``order_by``:
         a name or a list of names, descending as ``"-mjd"`` or ``"mjd desc"``;
-        what is unknown comes last. ``limit`` and ``offset``: how many, from where.
+        what is unknown comes last. ``limit`` and ``offset``: how many, from where;
+        ``after``: the id of an image, only those that come after it in that order.
 
     Returns
     -------
@@ -123,36 +151,26 @@ def make_search(**criteria: Any) -> Search:
     given = {name: value for name, value in criteria.items() if value is not None}
     for name in criteria:
         if name not in CRITERIA:
-            raise SearchError(_describe_unknown(name, CRITERIA, "search parameter"), parameter=name)
-    ra, dec = _take_position(given)
+            raise SearchError(describe_unknown(name, CRITERIA, "search parameter"), parameter=name)
+    region = _take_region(given)
+    ra, dec = (None, None) if "radius" in given else _take_position(given)
     limit, offset = (_take_count(given, name) for name in ("limit", "offset"))
     ids = given.get("provenance_ids")
     return Search(
         ra=ra,
         dec=dec,
+        region=region,
+        relation=_take_relation(given),
+        properties=take_properties(given.get("properties", {})),
+        filepath_glob=take_glob(given),
         equals={name: _take_values(name, given[name]) for name in EQUALS if name in given},
         ranges=_take_ranges(given),
-        provenance_ids=None if ids is None else tuple(_to_uuid("provenance_ids", i) for i in _each(ids)),
+        provenance_ids=None if ids is None else tuple(to_uuid("provenance_ids", i) for i in each(ids)),
         order_by=_take_order(given.get("order_by", ())),
+        after=to_uuid("after", given["after"]) if "after" in given else None,
         limit=limit,
         offset=offset or 0,
     )
-
-
-def _describe_unknown(name: str, known: Sequence[str], noun: str) -> str:
-    """Say that a name is unknown, and which is the nearest."""
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-    return f"unknown {noun} {name!r}; {hint}"
-
-
-def _refused(name: str, value: object, expected: str) -> SearchError:
-    """Make the error for a value that cannot be."""
-    try:
-        shown = f"{value!r:.80}"
-    except ValueError:  # an integer of more digits than Python writes out
-        shown = "(an integer of thousands of digits)"
-    return SearchError(f"{name} = {shown}: expected {expected}", parameter=name, value=value)
 
 
 def _take_position(given: Mapping[str, Any]) -> tuple[float | None, float | None]:
@@ -160,18 +178,52 @@ def _take_position(given: Mapping[str, Any]) -> tuple[float | None, float | None
     if "ra" not in given and "dec" not in given:
         return None, None
     if "ra" not in given:
-        raise _refused("dec", given["dec"], "ra beside it (or dec_min and dec_max for centres)")
+        raise refused("dec", given["dec"], "ra beside it (or dec_min and dec_max for centres)")
     if "dec" not in given and isinstance(given["ra"], Real | str):
-        raise _refused("ra", given["ra"], "dec beside it (or ra_min and ra_max for centres)")
+        raise refused("ra", given["ra"], "dec beside it (or ra_min and ra_max for centres)")
     for name in ("ra", "dec"):
         if isinstance(given.get(name), bool):
-            raise _refused(name, given[name], "an angle in degrees")
+            raise refused(name, given[name], "an angle in degrees")
     ra, dec = _to_angles(given["ra"], given.get("dec"))
-    right, up = _to_number("ra", ra), _to_number("dec", dec)
+    right, up = to_number("ra", ra), to_number("dec", dec)
     if abs(up) > 90:
-        raise _refused("dec", up, "a declination between -90 and 90 degrees")
+        raise refused("dec", up, "a declination between -90 and 90 degrees")
     wrapped = right % 360.0
     return (wrapped if wrapped < 360.0 else 0.0), up
+
+
+def _take_region(given: Mapping[str, Any]) -> "Region | None":
+    """Give the region that is asked for, or the circle about a position."""
+    if "radius" not in given and "region" not in given:
+        return None
+    from snapdb.sky.region import circle, parse_region
+
+    if "radius" not in given:
+        return parse_region(given["region"])
+    if "region" in given:
+        raise refused("radius", given["radius"], "either radius beside ra and dec, or region")
+    ra, dec = _take_position(given)
+    if ra is None or dec is None:
+        raise refused("radius", given["radius"], "ra and dec beside it")
+    radius = to_number("radius", _to_degrees(given["radius"]))
+    if not 0.0 <= radius <= 180.0:
+        raise refused("radius", given["radius"], "an angle between 0 and 180 degrees")
+    return circle(ra, dec, radius)
+
+
+def _to_degrees(value: Any) -> Any:
+    """Give an angle that has a unit as a number."""
+    return value.to_value("deg") if hasattr(value, "to_value") else value
+
+
+def _take_relation(given: Mapping[str, Any]) -> str:
+    """Check how images shall lie to the region."""
+    relation: str = given.get("relation", RELATIONS[0])
+    if relation not in RELATIONS:
+        raise refused("relation", relation, f"one of {', '.join(RELATIONS)}")
+    if "relation" in given and "region" not in given and "radius" not in given:
+        raise refused("relation", relation, "region, or radius, beside it")
+    return relation
 
 
 def _to_angles(ra: Any, dec: Any) -> tuple[Any, Any]:
@@ -191,25 +243,16 @@ def _take_count(given: Mapping[str, Any], name: str) -> int | None:
     """Give ``limit`` or ``offset``."""
     if name not in given:
         return None
-    count = _to_integer(name, given[name])
+    count = to_integer(name, given[name])
     if count < 0:
-        raise _refused(name, given[name], "an integer that is not negative")
+        raise refused(name, given[name], "an integer that is not negative")
     return count
-
-
-def _each(value: Any) -> Iterable[Any]:
-    """Give the values of a list, tuple, set or array, or the one value."""
-    if isinstance(value, str | bytes | Mapping | PurePath):
-        return (value,)
-    if isinstance(value, list | tuple | set | frozenset | range):
-        return value
-    return value.tolist() if getattr(value, "ndim", 0) == 1 and hasattr(value, "dtype") else (value,)
 
 
 def _take_values(name: str, value: Any) -> tuple[Any, ...]:
     """Check the values that a column may have, each once."""
     convert = _CONVERTERS[name]
-    return tuple(dict.fromkeys(convert(name, v) for v in _each(value)))
+    return tuple(dict.fromkeys(convert(name, v) for v in each(value)))
 
 
 def _take_ranges(given: Mapping[str, Any]) -> dict[str, Bound]:
@@ -222,7 +265,7 @@ def _take_ranges(given: Mapping[str, Any]) -> dict[str, Bound]:
             continue
         if name not in CYCLIC and low is not None and high is not None and low > high:
             lower = f"{name}_min"
-            raise _refused(lower, given[lower], f"at most {name}_max = {high}")
+            raise refused(lower, given[lower], f"at most {name}_max = {high}")
         ranges[name] = bound
     return ranges
 
@@ -231,9 +274,9 @@ def _take_end(name: str, given: Mapping[str, Any], is_time: bool) -> float | Non
     """Give one end of a range."""
     if name not in given:
         return None
-    value = _to_time(name, given[name]) if is_time else _to_number(name, given[name])
+    value = to_time(name, given[name]) if is_time else to_number(name, given[name])
     if name.startswith("dec") and abs(value) > 90:
-        raise _refused(name, value, "a declination between -90 and 90 degrees")
+        raise refused(name, value, "a declination between -90 and 90 degrees")
     return value
 
 
@@ -248,93 +291,29 @@ def _wrap_bound(low: float | None, high: float | None) -> Bound:
 
 def _take_order(value: Any) -> tuple[tuple[str, bool], ...]:
     """Read what to sort by."""
-    return tuple(_read_order(item) for item in _each(value))
+    return tuple(_read_order(item) for item in each(value))
 
 
 def _read_order(item: object) -> tuple[str, bool]:
     """Read one name to sort by, with its direction."""
     if not isinstance(item, str) or not item.strip():
-        raise _refused("order_by", item, "a column's name, or a list of names")
+        raise refused("order_by", item, "a column's name, or a list of names")
     name, _, way = item.strip().partition(" ")
     descending = name.startswith("-")
     name, way = name.lstrip("-+"), way.strip().lower()
     if way not in ("", "asc", "desc"):
-        raise _refused("order_by", item, "'asc' or 'desc' after the name")
+        raise refused("order_by", item, "'asc' or 'desc' after the name")
     if name not in ORDERS:
         raise SearchError(
-            _describe_unknown(name, ORDERS, "column in order_by"), parameter="order_by", value=item
+            describe_unknown(name, ORDERS, "column in order_by"), parameter="order_by", value=item
         )
     return name, descending or way == "desc"
 
 
-def _to_text(name: str, value: object) -> str:
-    """Take text; whole numbers and paths stand for theirs."""
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, PurePath):
-        return value.as_posix()
-    if isinstance(value, Integral) and not _is_bool(value):
-        return str(int(value))
-    raise _refused(name, value, "text, or a list of texts")
-
-
-def _to_integer(name: str, value: object) -> int:
-    """Take a whole number of 64 bits."""
-    if isinstance(value, Real) and not _is_bool(value) and not _is_endless(value):
-        number = int(value) if isinstance(value, Integral) else int(float(value))
-        if number == value and -_INT64 <= number < _INT64:
-            return number
-        if number == value:
-            raise _refused(name, value, "a whole number of at most 64 bits (-2**63 to 2**63 - 1)")
-    raise _refused(name, value, "a whole number")
-
-
-def _to_number(name: str, value: object) -> float:
-    """Take a finite number."""
-    if isinstance(value, Real) and not _is_bool(value) and not _is_endless(value):
-        try:
-            return float(value)
-        except OverflowError as err:
-            raise _refused(name, value, "a number of at most 64 bits, below 1.8e308") from err
-    raise _refused(name, value, "a finite number")
-
-
-def _is_endless(value: Any) -> bool:
-    """Tell NaN and infinity; an integer is neither, be it too large for a float."""
-    return not isinstance(value, Integral) and not math.isfinite(value)
-
-
-def _is_bool(value: object) -> bool:
-    """Tell a truth value, which Python counts among the integers."""
-    return isinstance(value, bool | np.bool_)
-
-
-def _to_time(name: str, value: Any) -> float:
-    """Take a time as MJD, UTC."""
-    if isinstance(value, Real):
-        return _to_number(name, value)
-    from snapdb.sky.time import to_mjd
-
-    try:
-        return float(to_mjd(value))
-    except SearchError as err:
-        raise _refused(name, value, f"an MJD, ISO text, Time or datetime ({err})") from err
-
-
-def _to_uuid(name: str, value: object) -> UUID:
-    """Take an id, as UUID or text."""
-    if isinstance(value, UUID):
-        return value
-    try:
-        return UUID(str(value))
-    except ValueError as err:
-        raise _refused(name, value, "a UUID such as 'bdfc881c-bc69-58b7-6cd9-2c6f7db341c3'") from err
-
-
 _CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
-    "id": _to_uuid,
-    **dict.fromkeys(_TEXTS, _to_text),
-    **dict.fromkeys(_INTEGERS, _to_integer),
-    **dict.fromkeys(_TIMES, _to_time),
-    **dict.fromkeys(_NUMBERS, _to_number),
+    "id": to_uuid,
+    **dict.fromkeys(_TEXTS, to_text),
+    **dict.fromkeys(_INTEGERS, to_integer),
+    **dict.fromkeys(_TIMES, to_time),
+    **dict.fromkeys(_NUMBERS, to_number),
 }

@@ -7,8 +7,11 @@ Vertices = tuple[tuple[float, float], ...]
 
 _POLYGON_WITH_SRID = 0x20000003
 _POINT_WITH_SRID = 0x20000001
+_MULTIPOINT_WITH_SRID = 0x20000004
 _SRID = 4326
 _POINT = struct.Struct("<BIIdd")
+_PLAIN_POINT = struct.Struct("<BIdd")
+_MANY = struct.Struct("<BIII")
 _HEAD = struct.Struct("<BIIII")
 
 
@@ -33,6 +36,12 @@ def write_polygon(vertices: Sequence[tuple[float, float]]) -> bytes:
 def write_point(ra: float, dec: float) -> bytes:
     """Write a position, ICRS degrees, as a point."""
     return _POINT.pack(1, _POINT_WITH_SRID, _SRID, to_longitude(ra), dec)
+
+
+def write_points(positions: Sequence[tuple[float, float]]) -> bytes:
+    """Write positions, ICRS degrees, as one multipoint."""
+    points = b"".join(_PLAIN_POINT.pack(1, 1, to_longitude(ra), dec) for ra, dec in positions)
+    return _MANY.pack(1, _MULTIPOINT_WITH_SRID, _SRID, len(positions)) + points
 
 
 def read_polygon(data: bytes) -> Vertices:

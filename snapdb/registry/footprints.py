@@ -11,12 +11,11 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, LargeBinary, Text, func, type_coerce
-from sqlalchemy.dialects import postgresql, sqlite
 
 from snapdb.errors import RegistryError
 from snapdb.model.search import Search
 from snapdb.registry.ewkb import write_polygon
-from snapdb.registry.queries import Shape, Statement, build_select, make_statement, shape_of
+from snapdb.registry.queries import Shape, Statement, build_select, compile_select, make_statement, shape_of
 from snapdb.registry.tables import image
 from snapdb.sky.matching import CutFootprints, cut_footprints
 from snapdb.types import FloatArray, IntArray
@@ -103,17 +102,11 @@ def _compile(shape: Shape, dialect: str) -> tuple[str, dict[str, Any]]:
     columns: tuple[Any, ...]
     if dialect == "postgresql":
         columns = (func.uuid_send(image.c.id), func.coalesce(image.c.mjd, float("nan")), footprint)
-        query = query.with_only_columns(*columns, image.c.band, maintain_column_froms=True)
-        written: Any = postgresql.psycopg.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
     else:
         columns = (type_coerce(image.c.id, Text), image.c.mjd, footprint)
-        query = query.with_only_columns(*columns, image.c.band, maintain_column_froms=True)
-        written = sqlite.pysqlite.dialect(paramstyle="named")
-    compiled = query.compile(dialect=written)
-    sql = str(compiled)
-    if dialect == "postgresql":
-        sql = f"COPY ({sql}) TO STDOUT (FORMAT BINARY)"
-    return sql, {name: value for name, value in compiled.params.items() if value is not None}
+    columns = (*columns, image.c.band)
+    sql, constants = compile_select(query.with_only_columns(*columns, maintain_column_froms=True), dialect)
+    return f"COPY ({sql}) TO STDOUT (FORMAT BINARY)" if dialect == "postgresql" else sql, constants
 
 
 def _fetch(cursor: Any, statement: Statement, step: int) -> Generator[FootprintBlock, None, None]:
@@ -187,16 +180,52 @@ def _by_size(values: Sequence[Any]) -> Iterator[tuple[IntArray, Bytes]]:
         yield places, np.frombuffer(b"".join(some), dtype=np.uint8).reshape(-1, size)
 
 
-def _make_block(
-    ids: Bytes, mjd: FloatArray, polygons: Bytes, bands: IntArray, names: tuple[str | None, ...]
-) -> FootprintBlock:
-    """Read polygons of one size, and cut them."""
+def read_rings(polygons: Sequence[bytes]) -> tuple[FloatArray, IntArray]:
+    """Read the vertices of footprints, one after another, and how many each has.
+
+    Parameters
+    ----------
+    polygons : sequence of bytes
+        EWKB, as the registry keeps it.
+
+    Returns
+    -------
+    vertices : array, shape (n, 2)
+        (ra, dec), degrees, in ring order, open.
+    counts : array of int
+        Vertices of each footprint.
+
+    Raises
+    ------
+    RegistryError
+        If one is no polygon of one ring.
+    """
+    counts = np.zeros(len(polygons), dtype=np.int64)
+    tables = [(places, _read_vertices(table)) for places, table in _by_size(polygons)]
+    for places, rings in tables:
+        counts[places] = rings.shape[1]
+    starts = np.cumsum(counts) - counts
+    vertices = np.empty((int(counts.sum()), 2))
+    for places, rings in tables:
+        vertices[starts[places, None] + np.arange(rings.shape[1])] = rings
+    return vertices, counts
+
+
+def _read_vertices(polygons: Bytes) -> FloatArray:
+    """Read polygons of one size: shape (polygons, vertices, 2)."""
     n = (polygons.shape[1] - _BEFORE) // _POINT - 1  # the first vertex is repeated
     if n < 3 or np.any(polygons[:, : len(_HEAD)] != _HEAD):
         msg = "a footprint in the registry is no polygon of one ring; snapdb did not write it"
         raise RegistryError(msg)
-    vertices = polygons[:, _BEFORE : _BEFORE + n * _POINT].copy().view("<f8").reshape(-1, 2)
-    cut = cut_footprints(vertices, np.full(len(polygons), n, dtype=np.int64))
+    return polygons[:, _BEFORE : _BEFORE + n * _POINT].copy().view("<f8").reshape(len(polygons), n, 2)
+
+
+def _make_block(
+    ids: Bytes, mjd: FloatArray, polygons: Bytes, bands: IntArray, names: tuple[str | None, ...]
+) -> FootprintBlock:
+    """Read polygons of one size, and cut them."""
+    rings = _read_vertices(polygons)
+    cut = cut_footprints(rings.reshape(-1, 2), np.full(len(rings), rings.shape[1], dtype=np.int64))
     return FootprintBlock(
         normals=cut.normals,
         owners=cut.owners,

@@ -4,25 +4,18 @@ A search has a shape (which criteria it names) and values. The statement of a
 shape is compiled once and kept; a search then only brings its values.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
-    Column,
     ColumnElement,
     Dialect,
-    Double,
-    Integer,
     Select,
     Text,
     and_,
-    any_,
     bindparam,
     cast,
     func,
@@ -34,8 +27,21 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from snapdb.model.image import FACT_NAMES
 from snapdb.model.search import Search
-from snapdb.registry.spatial import choose_spatial
-from snapdb.registry.tables import file, image
+from snapdb.registry.filters import (
+    bind_equal,
+    bind_glob,
+    bind_properties,
+    column_of,
+    equal,
+    is_number,
+    match_glob,
+    match_properties,
+    shape_properties,
+    to_driver,
+    within,
+)
+from snapdb.registry.spatial import Where, choose_spatial
+from snapdb.registry.tables import image
 
 RECORD_NAMES: tuple[str, ...] = (*FACT_NAMES, "id", "provenance_id", "filepath", "hdu")
 """Fields of an ImageRecord in the order in which rows have them."""
@@ -50,12 +56,17 @@ _DIALECTS: dict[str, Callable[[], Dialect]] = {
 class Shape:
     """Which criteria a search names: all that its statement depends on."""
 
-    position: bool
+    where: Where
     equals: tuple[tuple[str, int], ...]
     """(column, how many values; 2 stands for any number where they come as one parameter)."""
     ranges: tuple[tuple[str, bool, bool, bool], ...]
     """(column, has a least, has a greatest, goes through 0)."""
+    properties: tuple[tuple[Any, ...], ...]
+    named: bool
+    """Whether the file's name has a pattern."""
     order_by: tuple[tuple[str, bool], ...]
+    after: tuple[bool, ...] | None
+    """Which of the columns of `order_by` are known of the image that results come after."""
     limited: bool
     shifted: bool
     counting: bool = False
@@ -84,17 +95,21 @@ def shape_of(search: Search, *, counting: bool = False) -> Shape:
     Shape
         Equal for searches that differ in values alone.
     """
+    places = search.after_values
     return Shape(
-        position=search.ra is not None,
+        where="position" if search.ra is not None else "anywhere" if search.region is None else "near",
         equals=tuple(
-            (name, len(values) if _is_number(name) else min(len(values), 2))
+            (name, len(values) if is_number(name) else min(len(values), 2))
             for name, values in _equals_of(search).items()
         ),
         ranges=tuple(
             (name, low is not None, high is not None, low is not None and high is not None and low > high)
             for name, (low, high) in search.ranges.items()
         ),
-        order_by=() if counting else tuple(search.order_by),
+        properties=shape_properties(search.properties),
+        named=search.filepath_glob is not None,
+        order_by=() if counting and search.after is None else tuple(search.order_by),
+        after=None if places is None else tuple(value is not None for value in places),
         limited=search.limit is not None,
         shifted=search.offset > 0,
         counting=counting,
@@ -125,7 +140,12 @@ def make_statement(search: Search, dialect: str, *, counting: bool = False) -> S
 @lru_cache(maxsize=1024)
 def _compile(shape: Shape, dialect: str) -> tuple[str, dict[str, Any]]:
     """Write the statement of a shape as text, with the values that every such search has."""
-    compiled = build_select(shape, dialect).compile(dialect=_DIALECTS[dialect]())
+    return compile_select(build_select(shape, dialect), dialect)
+
+
+def compile_select(query: Select[Any], dialect: str) -> tuple[str, dict[str, Any]]:
+    """Write a statement as the driver takes it, with the values that are in it already."""
+    compiled = query.compile(dialect=_DIALECTS[dialect]())
     return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}
 
 
@@ -145,12 +165,15 @@ def build_select(shape: Shape, dialect: str) -> Select[Any]:
         Of records, or of their number.
     """
     spatial = choose_spatial(dialect)
-    source = spatial.images() if shape.position else image.join(file, file.c.id == image.c.file_id)
-    conditions = [*(spatial.covers() if shape.position else ())]
-    conditions += [_equal(name, count, dialect) for name, count in shape.equals]
-    conditions += [_within(*bound) for bound in shape.ranges]
+    conditions = [*spatial.conditions(shape.where)]
+    conditions += [equal(name, count, dialect) for name, count in shape.equals]
+    conditions += [within(*bound) for bound in shape.ranges]
+    conditions += match_properties(shape.properties, dialect)
+    conditions += [match_glob(dialect)] if shape.named else []
+    if shape.after is not None:
+        conditions.append(_come_after(shape.order_by, shape.after))
     columns = [literal_column("1")] if shape.counting else _record_columns(dialect)
-    query = select(*columns).select_from(source).where(*conditions)
+    query = select(*columns).select_from(spatial.images(shape.where)).where(*conditions)
     query = _cut(query, shape, dialect)
     return select(func.count()).select_from(query.subquery()) if shape.counting else query
 
@@ -170,6 +193,23 @@ def _cut(query: Select[Any], shape: Shape, dialect: str) -> Select[Any]:
     return query
 
 
+def _come_after(order_by: tuple[tuple[str, bool], ...], known: tuple[bool, ...]) -> ColumnElement[bool]:
+    """Ask for what comes after a place in the order; what is not known comes last."""
+    condition: ColumnElement[bool] = image.c.id > bindparam("after_id", type_=image.c.id.type)
+    for number, ((name, descending), is_known) in reversed(
+        list(enumerate(zip(order_by, known, strict=True)))
+    ):
+        target = column_of(name)
+        if not is_known:
+            condition = and_(target.is_(None), condition)
+            continue
+        there = bindparam(f"after_{number}", type_=target.type)
+        beyond = target < there if descending else target > there
+        unknown = [target.is_(None)] if target.nullable else []
+        condition = or_(beyond, *unknown, and_(target == there, condition))
+    return condition
+
+
 def _record_columns(dialect: str) -> list[ColumnElement[Any]]:
     """Give what a record is made of; JSON as text, which is read only when it is looked at."""
     columns: list[ColumnElement[Any]] = [column_of(name) for name in RECORD_NAMES]
@@ -181,13 +221,6 @@ def _record_columns(dialect: str) -> list[ColumnElement[Any]]:
     ]
 
 
-def column_of(name: str) -> Column[Any]:
-    """Give the column that a criterion, or a field of a record, names."""
-    if name in ("filepath", "format"):
-        return file.c["key" if name == "filepath" else name]
-    return image.c[name]
-
-
 def _equals_of(search: Search) -> dict[str, tuple[Any, ...]]:
     """Give every criterion that asks for values."""
     if search.provenance_ids is None:
@@ -195,59 +228,39 @@ def _equals_of(search: Search) -> dict[str, tuple[Any, ...]]:
     return {"provenance_id": search.provenance_ids, **search.equals}
 
 
-def _is_number(name: str) -> bool:
-    """Tell whether a column holds floats, which do not go through text unharmed."""
-    return isinstance(column_of(name).type, Double)
-
-
-def _equal(name: str, count: int, dialect: str) -> ColumnElement[bool]:
-    """Ask for one value, or any of several that come as one parameter."""
-    target = column_of(name)
-    key = f"eq_{name}"
-    if count == 1:
-        return target == bindparam(key, type_=target.type)
-    if _is_number(name):
-        return target.in_([bindparam(f"{key}_{n}", type_=target.type) for n in range(count)])
-    if dialect == "postgresql":
-        return target == any_(bindparam(key, type_=ARRAY(target.type)))
-    values = func.json_each(bindparam(key, type_=Text)).table_valued("value")
-    return target.in_(select(values.c.value))
-
-
-def _bind_equal(name: str, wanted: tuple[Any, ...], dialect: str) -> dict[str, Any]:
-    """Give the parameters of :func:`_equal`."""
-    key = f"eq_{name}"
-    if dialect == "sqlite":
-        wanted = tuple(v.hex if isinstance(v, UUID) else v for v in wanted)
-    if len(wanted) == 1:
-        return {key: wanted[0]}
-    if _is_number(name):
-        return {f"{key}_{n}": v for n, v in enumerate(wanted)}
-    return {key: list(wanted) if dialect == "postgresql" else json.dumps(wanted)}
-
-
-def _within(name: str, low: bool, high: bool, through_0: bool) -> ColumnElement[bool]:  # noqa: FBT001
-    """Ask for a range, ends included."""
-    target = column_of(name)
-    kind = Double if isinstance(target.type, Integer) else target.type
-    above = target >= bindparam(f"min_{name}", type_=kind)
-    below = target <= bindparam(f"max_{name}", type_=kind)
-    if low and high:
-        return or_(above, below) if through_0 else and_(above, below)
-    return above if low else below
-
-
 def _bind(search: Search, dialect: str) -> dict[str, Any]:
     """Give the values of a statement's parameters."""
     values: dict[str, Any] = {}
     if search.ra is not None and search.dec is not None:
         values |= choose_spatial(dialect).bind_position(search.ra, search.dec)
+    elif search.region is not None:
+        values |= choose_spatial(dialect).bind_near(search.region.extremes())
     for name, wanted in _equals_of(search).items():
-        values |= _bind_equal(name, wanted, dialect)
+        values |= bind_equal(name, wanted, dialect)
     for name, (low, high) in search.ranges.items():
         values |= {f"{end}_{name}": v for end, v in (("min", low), ("max", high)) if v is not None}
+    values |= bind_properties(search.properties, dialect) | _bind_after(search, dialect)
+    if search.filepath_glob is not None:
+        values |= bind_glob(search.filepath_glob, dialect)
     if search.limit is not None:
         values["limit"] = search.limit
     if search.offset:
         values["offset"] = search.offset
     return values
+
+
+def _bind_after(search: Search, dialect: str) -> dict[str, Any]:
+    """Give the parameters of :func:`_come_after`."""
+    if search.after is None or search.after_values is None:
+        return {}
+    held = {f"after_{n}": v for n, v in enumerate(search.after_values) if v is not None}
+    return {name: to_driver(v, dialect) for name, v in {"after_id": search.after, **held}.items()}
+
+
+def make_place_statement(search: Search, dialect: str) -> Statement:
+    """Make the statement that reads what the image, after which results come, is sorted by."""
+    columns = [column_of(name) for name, _ in search.order_by]
+    source = choose_spatial(dialect).images("anywhere")
+    query = select(literal_column("1"), *columns).select_from(source)
+    sql, _ = compile_select(query.where(image.c.id == bindparam("id")), dialect)
+    return Statement(sql, {"id": to_driver(search.after, dialect)})

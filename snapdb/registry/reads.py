@@ -10,7 +10,7 @@ from snapdb.errors import SearchError
 from snapdb.model.image import PlaneRecord
 from snapdb.model.layout import PlaneLayout
 from snapdb.model.search import EQUALS
-from snapdb.registry.queries import column_of
+from snapdb.registry.filters import column_of
 from snapdb.registry.tables import file, image, image_input, plane
 
 _BATCH = 500

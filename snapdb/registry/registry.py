@@ -1,6 +1,8 @@
 """The registry as the rest of snapdb sees it."""
 
+import math
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +10,7 @@ from snapdb.errors import NotFoundError
 from snapdb.model.file import FileRecord
 from snapdb.model.image import ImageRecord, NewImage, PlaneRecord
 from snapdb.model.provenance import Provenance, TagChange
-from snapdb.model.search import Search, make_search
+from snapdb.model.search import Bound, Search, make_search
 from snapdb.registry import files as file_rows
 from snapdb.registry import provenances, reads, writes
 from snapdb.registry.connected import Connected
@@ -16,6 +18,7 @@ from snapdb.registry.ewkb import Vertices
 from snapdb.registry.footprints import FootprintBlock, read_footprints
 from snapdb.registry.queries import make_statement
 from snapdb.registry.records import make_records
+from snapdb.registry.resolve import resolve
 from snapdb.registry.writes import AddedImage
 
 
@@ -199,12 +202,47 @@ class Registry(Connected):
         if search.is_empty:
             self._check_open()
             return []
+        search = resolve(search, self.dialect, self._fetch)
+        if search.is_empty:
+            return []
         return make_records(self._fetch(make_statement(search, self.dialect)), self.dialect)
+
+    def find_nearest_in_time(self, search: Search, mjd: float) -> list[ImageRecord]:
+        """Find the images begun nearest to a time: two walks along the index, one each way.
+
+        Parameters
+        ----------
+        search : Search
+            Which images, and in `limit` how many.
+        mjd : float
+            Days, UTC.
+
+        Returns
+        -------
+        list of ImageRecord
+            The nearest first; of two as near, the earlier.
+        """
+        least, greatest = search.ranges.get("mjd", (None, None))
+        sides: list[Search] = []
+        bound: Bound
+        if greatest is None or greatest >= mjd:
+            bound = (mjd if least is None else max(least, mjd), greatest)
+            sides.append(replace(search, ranges={**search.ranges, "mjd": bound}, order_by=(("mjd", False),)))
+        if least is None or least < mjd:
+            below = math.nextafter(mjd, -math.inf)
+            bound = (least, below if greatest is None else min(greatest, below))
+            sides.append(replace(search, ranges={**search.ranges, "mjd": bound}, order_by=(("mjd", True),)))
+        found = [record for side in sides for record in self.find_images(side)]
+        found.sort(key=lambda r: (abs((r.mjd or 0.0) - mjd), r.mjd, r.id))
+        return found[: search.limit]
 
     def count_images(self, search: Search) -> int:
         """Count the images that :meth:`find_images` would give."""
         if search.is_empty:
             self._check_open()
+            return 0
+        search = resolve(search, self.dialect, self._fetch)
+        if search.is_empty:
             return 0
         return int(self._fetch(make_statement(search, self.dialect, counting=True))[0][0])
 
@@ -224,6 +262,7 @@ class Registry(Connected):
             In the order that the search asks for.
         """
         self._check_open()
+        search = resolve(search, self.dialect, self._fetch)
         if search.is_empty:
             return
         statement = make_statement(search, self.dialect)
@@ -255,6 +294,7 @@ class Registry(Connected):
             Ids, bands, times, and footprints cut into convex pieces.
         """
         self._check_open()
+        search = resolve(search, self.dialect, self._fetch)
         if search.is_empty:
             return
         with self._transaction() as connection:

@@ -79,7 +79,8 @@ def names(records: list[ImageRecord]) -> list[str]:
 
 
 def value_of(record: ImageRecord, name: str) -> Any:
-    return "fits" if name == "format" else getattr(record, name)
+    of_file = {"format": "fits", "sha256": "0" * 64}
+    return of_file[name] if name in of_file else getattr(record, name)
 
 
 @pytest.mark.parametrize("name", EQUALS)

@@ -1,27 +1,41 @@
 """How the two databases find images by position: one interface, two implementations."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, FromClause
 
 from snapdb.registry.ewkb import Vertices
+from snapdb.types import FloatArray
+
+Where: TypeAlias = Literal["anywhere", "position", "near"]
+"""Which images: all, those that contain a position, or those whose boxes touch a region's."""
 
 
 class Spatial(Protocol):
     """What a database can do with footprints."""
 
-    def images(self) -> FromClause:
-        """Give the images whose footprint contains a position, joined to their files."""
+    def images(self, where: Where) -> FromClause:
+        """Give images joined to their files, found by where they lie."""
         ...
 
-    def covers(self) -> Sequence[ColumnElement[bool]]:
+    def conditions(self, where: Where) -> Sequence[ColumnElement[bool]]:
         """Give the conditions on :meth:`images` for that."""
         ...
 
     def bind_position(self, ra: float, dec: float) -> dict[str, Any]:
-        """Give the values of the parameters that the two name."""
+        """Give the values of the parameters that the two name for ``position``."""
+        ...
+
+    def bind_near(self, extremes: FloatArray) -> dict[str, Any]:
+        """Give the values of the parameters that the two name for ``near``.
+
+        Parameters
+        ----------
+        extremes : array, shape (n, 3)
+            Unit vectors whose bounding box is that of the region.
+        """
         ...
 
     def write_footprint(self, vertices: Vertices) -> Any:

@@ -28,13 +28,16 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import Join
 
 from snapdb.registry.ewkb import Vertices, read_polygon, write_polygon
+from snapdb.registry.spatial import Where
 from snapdb.registry.tables import file, image, image_piece
 from snapdb.sky.footprint import EDGE_TOLERANCE, Footprint
 from snapdb.sky.vectors import to_vectors
+from snapdb.types import FloatArray
 
 _ENDS = tuple(f"{axis}_{end}" for axis in "xyz" for end in ("min", "max"))
 _rtree = table("image_rtree", column("id"), *(column(name) for name in _ENDS))
 _NORMALS = tuple(f"{axis}{edge}" for edge in range(4) for axis in "xyz")
+_BOX = tuple(f"near_{axis}_{end}" for end in ("min", "max") for axis in "xyz")
 _BATCH = 500
 
 
@@ -57,27 +60,30 @@ def _write_cross_join(element: _CrossJoin, compiler: SQLCompiler, **kw: Any) -> 
 class SqliteSpatial:
     """Containment by R*Tree and half-spaces; edges and vertices count as inside."""
 
-    def images(self) -> FromClause:
-        """Give the images whose pieces contain the parameters ``px, py, pz``, joined to their files."""
-        point = {axis: bindparam(f"p{axis}", type_=Double) for axis in "xyz"}
+    def images(self, where: Where) -> FromClause:
+        """Give images with their files: pieces that contain ``px, py, pz``, or boxes that touch a box."""
+        if where == "anywhere":
+            return image.join(file, file.c.id == image.c.file_id)
         near = _CrossJoin(_rtree, image_piece, image_piece.c.id == _rtree.c.id)
-        inside = [_rtree.c[f"{axis}_min"] <= point[axis] for axis in "xyz"]
-        inside += [_rtree.c[f"{axis}_max"] >= point[axis] for axis in "xyz"]
-        for edge in range(4):
-            x, y, z = (image_piece.c[f"{axis}{edge}"] * point[axis] for axis in "xyz")
-            inside.append(x + y + z >= -EDGE_TOLERANCE)
+        inside = _contain_point() if where == "position" else _touch_box()
         # Where two pieces of one footprint meet, both contain the position.
         hits = select(image_piece.c.image_id).select_from(near).where(*inside).distinct().subquery("hit")
         found = _CrossJoin(hits, image, image.c.id == hits.c.image_id)
         return _CrossJoin(found, file, file.c.id == image.c.file_id)
 
-    def covers(self) -> Sequence[ColumnElement[bool]]:
+    def conditions(self, where: Where) -> Sequence[ColumnElement[bool]]:
         """Give no more conditions: :meth:`images` has them all."""
+        del where
         return []
 
     def bind_position(self, ra: float, dec: float) -> dict[str, Any]:
         """Give the position as a unit vector."""
         return dict(zip(("px", "py", "pz"), to_vectors(ra, dec).tolist(), strict=True))
+
+    def bind_near(self, extremes: FloatArray) -> dict[str, Any]:
+        """Give the box about a region."""
+        low, high = extremes.min(axis=0).tolist(), extremes.max(axis=0).tolist()
+        return dict(zip(_BOX, (*low, *high), strict=True))
 
     def write_footprint(self, vertices: Vertices) -> bytes:
         """Give the polygon as EWKB."""
@@ -109,6 +115,24 @@ class SqliteSpatial:
         if pieces:
             connection.execute(insert(image_piece), pieces)
             connection.execute(insert(_rtree), boxes)
+
+
+def _contain_point() -> list[ColumnElement[bool]]:
+    """Give the conditions that box and half-spaces of a piece contain the parameters ``px, py, pz``."""
+    point = {axis: bindparam(f"p{axis}", type_=Double) for axis in "xyz"}
+    inside = [_rtree.c[f"{axis}_min"] <= point[axis] for axis in "xyz"]
+    inside += [_rtree.c[f"{axis}_max"] >= point[axis] for axis in "xyz"]
+    for edge in range(4):
+        x, y, z = (image_piece.c[f"{axis}{edge}"] * point[axis] for axis in "xyz")
+        inside.append(x + y + z >= -EDGE_TOLERANCE)
+    return inside
+
+
+def _touch_box() -> list[ColumnElement[bool]]:
+    """Give the conditions that the box of a piece touches the box in the parameters."""
+    ends = {name: bindparam(name, type_=Double) for name in _BOX}
+    above = [_rtree.c[f"{axis}_max"] >= ends[f"near_{axis}_min"] for axis in "xyz"]
+    return above + [_rtree.c[f"{axis}_min"] <= ends[f"near_{axis}_max"] for axis in "xyz"]
 
 
 def _pad(least: Any, greatest: Any) -> dict[str, float]:

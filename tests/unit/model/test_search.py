@@ -213,4 +213,4 @@ def test_an_unknown_name_is_refused_even_without_a_value() -> None:
 
 
 def test_every_column_by_value_is_known() -> None:
-    assert set(EQUALS) - {"id", "filepath", "hdu", "format"} <= {*ImageRecord.__dataclass_fields__}
+    assert set(EQUALS) - {"id", "filepath", "hdu", "format", "sha256"} <= {*ImageRecord.__dataclass_fields__}
