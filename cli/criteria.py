@@ -1,42 +1,85 @@
 """The options of a search, the same for every command that looks for images."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import rich_click as click
 
-from .values import DEC, RA
+from .values import DEC, PROPERTY, RA, RADIUS
 
 if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+_Option: TypeAlias = tuple[tuple[str, ...], dict[str, Any]]
+
+_PLACE: tuple[_Option, ...] = (
     (("--ra",), {"type": RA, "help": "With --dec: only images that contain this position (ICRS)."}),
     (("--dec",), {"type": DEC, "help": "Degrees, or sexagesimal such as -20d10m30s."}),
+    (("--radius",), {"type": RADIUS, "help": "With --ra, --dec: images that touch the circle (5arcmin)."}),
+    (
+        ("--region",),
+        {"metavar": "REGION", "help": "Images that lie to a region: 'CIRCLE ra dec r', BOX, POLYGON, RANGE."},
+    ),
+    (
+        ("--relation",),
+        {
+            "type": click.Choice(["overlaps", "covers", "contains", "within"]),
+            "help": "What an image does to the region; overlaps by default.",
+        },
+    ),
     (("--ra-min",), {"type": RA, "help": "Centre of the image; above --ra-max it goes through 0."}),
     (("--ra-max",), {"type": RA, "help": "Centre of the image."}),
     (("--dec-min",), {"type": DEC, "help": "Centre of the image."}),
     (("--dec-max",), {"type": DEC, "help": "Centre of the image."}),
+)
+_WHAT: tuple[_Option, ...] = (
     (("--band",), {"multiple": True, "help": "Any of these bands; may be repeated."}),
     (("--sca",), {"multiple": True, "type": int, "help": "Any of these detectors; may be repeated."}),
-    (("--mjd-min",), {"metavar": "MJD|DATE", "help": "Start of the exposure, MJD or ISO date, UTC."}),
-    (("--mjd-max",), {"metavar": "MJD|DATE", "help": "Start of the exposure, MJD or ISO date, UTC."}),
-    (("--exptime-min",), {"type": float, "help": "Seconds."}),
-    (("--exptime-max",), {"type": float, "help": "Seconds."}),
     (("--observation-id",), {"multiple": True, "help": "Any of these exposures; may be repeated."}),
     (("--kind",), {"multiple": True, "help": "exposure, coadd, difference, ...; may be repeated."}),
     (("--instrument",), {"multiple": True, "help": "Name of a header map; may be repeated."}),
-    (("--provenance",), {"metavar": "ID", "help": "Only images of this provenance."}),
+    (("--filepath",), {"multiple": True, "help": "Any of these files, as listed; may be repeated."}),
+    (("--filepath-glob",), {"metavar": "PATTERN", "help": "Files such as 'night1/*.fits'."}),
+    (
+        ("--property", "properties"),
+        {"multiple": True, "type": PROPERTY, "help": "NAME=VALUE, NAME>=X or NAME<=X; may be repeated."},
+    ),
+)
+_RANGES: tuple[_Option, ...] = (
+    (("--mjd-min",), {"metavar": "MJD|DATE", "help": "Start of the exposure, MJD or ISO date, UTC."}),
+    (("--mjd-max",), {"metavar": "MJD|DATE", "help": "Start of the exposure, MJD or ISO date, UTC."}),
+    *(
+        ((f"--{name}-{end}",), {"type": float, "help": text})
+        for name, text in (
+            ("exptime", "Seconds."),
+            ("zeropoint", "AB magnitude of one count."),
+            ("position-angle", "Of the +y axis, degrees east of north."),
+            ("pixel-scale", "Arcseconds a pixel."),
+            ("width", "Pixels."),
+            ("height", "Pixels."),
+        )
+        for end in ("min", "max")
+    ),
+)
+_PROVENANCE: tuple[_Option, ...] = (
+    (("--provenance",), {"metavar": "ID", "multiple": True, "help": "Any of these; may be repeated."}),
     (("--provenance-tag",), {"metavar": "TAG", "help": "Only images of the provenance with this tag."}),
     (("--process",), {"help": "Process that made the images; without --provenance-tag: any version of it."}),
+)
+_ORDER: tuple[_Option, ...] = (
     (("--order-by",), {"multiple": True, "help": "Column; -COLUMN for descending; may be repeated."}),
     (("--limit",), {"type": click.IntRange(min=0), "help": "At most so many."}),
     (("--offset",), {"type": click.IntRange(min=0), "help": "Leave out the first so many."}),
+    (
+        ("--after",),
+        {"metavar": "ID", "help": "Only what comes after this image in the order: the next page."},
+    ),
 )
+_OPTIONS: tuple[_Option, ...] = (*_PLACE, *_WHAT, *_RANGES, *_PROVENANCE, *_ORDER)
 
-NAMES: tuple[str, ...] = tuple(names[0].removeprefix("--").replace("-", "_") for names, _ in _OPTIONS)
+NAMES: tuple[str, ...] = tuple(names[-1].removeprefix("--").replace("-", "_") for names, _ in _OPTIONS)
 """Names of the criteria, as the library spells them."""
 
 
@@ -63,8 +106,25 @@ def make_criteria(options: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: options[name] for name in NAMES if options.get(name) not in (None, ())}
     for name in ("mjd_min", "mjd_max"):
         if name in given:
-            given[name] = _number_or_text(given[name])
+            given[name] = number_or_text(given[name])
+    if "properties" in given:
+        given["properties"] = _gather_properties(given["properties"])
     return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+
+def _gather_properties(tests: Sequence[tuple[str, str, Any]]) -> dict[str, Any]:
+    """Join the tests of each property: values are alternatives, two ends make a range."""
+    values: dict[str, list[Any]] = {}
+    ranges: dict[str, dict[str, Any]] = {}
+    for name, end, wanted in tests:
+        if end == "=":
+            values.setdefault(name, []).append(wanted)
+        else:
+            ranges.setdefault(name, {})[end] = wanted
+    if both := values.keys() & ranges.keys():
+        msg = f"--property: {min(both)} was given a value and a range; give one of them"
+        raise click.UsageError(msg)
+    return {**values, **ranges}
 
 
 def check_tag(archive: "Archive", criteria: Mapping[str, Any]) -> None:
@@ -93,8 +153,14 @@ def check_tag(archive: "Archive", criteria: Mapping[str, Any]) -> None:
         raise click.UsageError(str(err)) from err
 
 
-def _number_or_text(value: str) -> float | str:
-    """Give an MJD as a number, and leave a date to the library."""
+def number_or_text(value: str) -> float | str:
+    """Give an MJD as a number, and leave a date to the library.
+
+    Parameters
+    ----------
+    value
+        As given.
+    """
     try:
         return float(value)
     except ValueError:

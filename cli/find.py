@@ -1,18 +1,19 @@
 """`snapdb find`: list the images that match."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from .criteria import check_tag, make_criteria, search_options
+from .criteria import check_tag, make_criteria, number_or_text, search_options
 from .failures import NOTHING_FOUND
 from .outputs import check_file, to_path
 from .session import Session, archive_option, pass_session, say
 
 if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
+    from snapdb.model.image import ImageRecord
 
 _FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "parquet")
 
@@ -25,6 +26,7 @@ _FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "parquet")
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("--count", is_flag=True, help="Print how many there are, and nothing else.")
+@click.option("--nearest", metavar="MJD|DATE", help="Only those begun nearest to this time: one, or --limit.")
 @click.option("--fail-empty", is_flag=True, help="End with code 3 when nothing is found.")
 @archive_option
 @pass_session
@@ -32,16 +34,24 @@ _FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "parquet")
 def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None:
     """List the images that match all that is asked.
 
-    With --ra and --dec: the images whose footprint contains that position.
+    With --ra and --dec: the images whose footprint contains that position; with --radius too,
+    those that touch the circle. Regions are in degrees: 'CIRCLE ra dec radius', 'BOX ra dec width
+    height', 'POLYGON ra dec ra dec ra dec', 'RANGE ra1 ra2 dec1 dec2'.
 
     \b
     For example:
       snapdb find --ra 0.0216 --dec -17.496 --band r --order-by mjd
       snapdb find --ra 12h30m10s --dec -20d10m --mjd-min 2024-09-01 -o found.ecsv
+      snapdb find --region 'CIRCLE 150.1 2.2 0.5' --relation within --property 'airmass<=1.5'
     """  # noqa: D301  # \b is click's mark for lines that stay
     from .listing import choose_format
 
     criteria = make_criteria(options)
+    if options["nearest"] is not None:
+        if options["count"]:
+            msg = "--count counts all that match; leave out --nearest"
+            raise click.UsageError(msg)
+        criteria["nearest"] = number_or_text(options["nearest"])
     output = to_path(options["output"])
     if options["count"] and options["output"] is not None:
         msg = "--count prints a number, and -o writes the images; give one of them"
@@ -68,21 +78,27 @@ def _count(archive: "Archive", criteria: dict[str, Any]) -> int:
 
 def _list(archive: "Archive", criteria: dict[str, Any], form: str, output: Path | None) -> int:
     """Write the listing; say where, when it goes to a file."""
-    from .columns import make_row
+    from snapdb.archive.columns import make_row
+
     from .listing import write_listing
 
-    def rows() -> Iterator[dict[str, Any]]:
-        for record in archive.iter_records(**criteria):
-            yield make_row(record)
-
-    count = write_listing(rows(), form, output)
+    count = write_listing(map(make_row, _find(archive, criteria)), form, output)
     if output is not None:
         say(f"{output}: {count} image{'' if count == 1 else 's'} as {form}")
     return count
 
 
+def _find(archive: "Archive", criteria: dict[str, Any]) -> "Iterable[ImageRecord]":
+    """Find the rows to list."""
+    if "nearest" not in criteria:
+        return archive.iter_records(**criteria)
+    asked = {name: value for name, value in criteria.items() if name != "nearest"}
+    return archive.find_nearest_in_time(criteria["nearest"], **asked).records
+
+
 def _explain_nothing(archive: "Archive", criteria: dict[str, Any]) -> Iterator[str]:
     """Yield what would help someone who found nothing."""
+    criteria = {name: value for name, value in criteria.items() if name != "nearest"}
     yield "no image matches"
     if archive.count_images() == 0:
         yield "  the archive is empty; fill it with `snapdb ingest PATH...`"

@@ -6,13 +6,13 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import rich_click as click
 
-from snapdb.errors import ConfigError
+from snapdb.archive.columns import UNITS, Row
 
-from .columns import TYPES, UNITS
 from .outputs import write_pieces
 
 FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "parquet")
@@ -42,8 +42,6 @@ _WIDTHS: dict[str, tuple[str, int]] = {
     "filepath": ("<1", 30),
 }
 """Column of the table for the eye -> (format, width); as many are shown as fit."""
-
-Row = dict[str, Any]
 
 
 def choose_format(name: str | None, output: Path | None) -> str:
@@ -77,7 +75,7 @@ def write_listing(rows: Iterable[Row], form: str, output: Path | None) -> int:
     Parameters
     ----------
     rows
-        As :func:`.columns.make_row` gives them.
+        As :func:`snapdb.archive.columns.make_row` gives them.
     form
         One of :data:`FORMATS`.
     output
@@ -94,8 +92,11 @@ def write_listing(rows: Iterable[Row], form: str, output: Path | None) -> int:
         The format needs a package that is not installed.
     """
     counted = _Counted(rows)
-    if form in ("ecsv", "votable", "parquet"):
-        pieces: Iterable[bytes] = [_encode_table(list(counted), form)]
+    pieces: Iterable[bytes]
+    if form == "parquet":
+        pieces = _encode_parquet(counted)
+    elif form in ("ecsv", "votable"):
+        pieces = _encode_table(list(counted), form)
     else:
         pieces = (piece.encode() for piece in _LINES[form](counted))
     write_pieces(output, pieces)
@@ -182,41 +183,22 @@ _LINES: dict[str, Callable[[Iterable[Row]], Iterator[str]]] = {
 }
 
 
-def _encode_table(rows: list[Row], form: str) -> bytes:
+def _encode_table(rows: list[Row], form: str) -> Iterator[bytes]:
     """Encode rows through an astropy table, with units, masked where a value is not known."""
-    if form == "parquet":
-        return _encode_parquet(rows)
-    from astropy.table import MaskedColumn, Table
+    from snapdb.archive.listing import make_table
 
-    table = Table()
-    for name, unit in UNITS.items():
-        values = [row[name] for row in rows]
-        empty = "" if TYPES[name] == "str" else 0
-        table[name] = MaskedColumn(
-            [empty if v is None else v for v in values],
-            mask=[v is None for v in values],
-            dtype=TYPES[name],
-            unit=unit,
-        )
     buffer: Any = io.StringIO() if form == "ecsv" else io.BytesIO()
-    table.write(buffer, format={"ecsv": "ascii.ecsv"}.get(form, form))
+    make_table(rows).write(buffer, format={"ecsv": "ascii.ecsv"}.get(form, form))
     content: str | bytes = buffer.getvalue()
-    return content.encode() if isinstance(content, str) else content
+    yield content.encode() if isinstance(content, str) else content
 
 
-def _encode_parquet(rows: list[Row]) -> bytes:
-    """Encode rows with pyarrow, null where a value is not known, units in the fields' metadata."""
-    try:
-        import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
-        from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
-    except ImportError as err:
-        msg = "format parquet needs the package pyarrow, which is not installed: pip install pyarrow"
-        raise ConfigError(msg, package="pyarrow") from err
-    types = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
-    fields = [
-        pa.field(name, types[TYPES[name]], metadata={"unit": unit} if unit else None)
-        for name, unit in UNITS.items()
-    ]
-    buffer = io.BytesIO()
-    parquet.write_table(pa.Table.from_pylist(rows, schema=pa.schema(fields)), buffer)
-    return buffer.getvalue()
+def _encode_parquet(rows: Iterable[Row]) -> Iterator[bytes]:
+    """Encode rows as parquet, which is collected on disk: its writer has to know where it is."""
+    from snapdb.archive.listing import write_parquet
+
+    with TemporaryFile() as held:
+        write_parquet(rows, held)
+        held.seek(0)
+        while piece := held.read(1 << 20):
+            yield piece

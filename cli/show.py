@@ -59,7 +59,7 @@ def _to_lines(known: dict[str, Any]) -> Iterator[str]:
 
 def _describe(archive: "Archive", image_id: UUID) -> dict[str, Any]:
     """Gather what the registry says of an image, as JSON values."""
-    from .columns import make_row
+    from snapdb.archive.columns import make_row
 
     record = archive.get_image(image_id).record
     assert record is not None  # noqa: S101  # an image of an archive has its row

@@ -1,5 +1,6 @@
 """Types of the options' values: angles, sizes, versions, parameters."""
 
+import json
 import math
 import re
 import tomllib
@@ -130,8 +131,44 @@ class ParameterType(click.ParamType[tuple[str, Any]]):
             return name.strip(), text
 
 
+class RadiusType(click.ParamType[float]):
+    """An angle with its unit (``5arcsec``, ``2arcmin``, ``0.5deg``); a plain number is degrees."""
+
+    name = "angle"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Give degrees."""
+        match = _SIZE.fullmatch(str(value))
+        if match and (match[2] in _ARCSEC or not match[2]):
+            return float(match[1]) * _ARCSEC[match[2] or "deg"] / 3600.0
+        msg = f"{value!r} is not a radius; expected an angle such as 5arcsec, 2arcmin or 0.5deg"
+        return self.fail(msg, param, ctx)
+
+
+class PropertyType(click.ParamType[tuple[str, str, Any]]):
+    """A test of a property: ``name=value``, ``name>=number`` or ``name<=number``."""
+
+    name = "test"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str, Any]:
+        """Give (name, ``=``, ``min`` or ``max``, value)."""
+        match = re.fullmatch(r"\s*([^<>=]+?)\s*(<=|>=|=)\s*(.*?)\s*", str(value))
+        if match is None:
+            msg = f"{value!r} is no test; expected NAME=VALUE, NAME>=NUMBER or NAME<=NUMBER"
+            return self.fail(msg, param, ctx)
+        try:
+            wanted = json.loads(match[3])
+        except ValueError:
+            wanted = match[3]
+        return match[1], {"<=": "max", ">=": "min", "=": "="}[match[2]], wanted
+
+
 RA = AngleType("ra")
 DEC = AngleType("dec")
 SIZE = SizeType()
+RADIUS = RadiusType()
+PROPERTY = PropertyType()
 VERSION = VersionType()
 PARAMETER = ParameterType()

@@ -1,10 +1,13 @@
 """What is listed of an image: the columns of a listing, in order, with their units."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 if TYPE_CHECKING:
     from snapdb.model.image import ImageRecord
+
+Row: TypeAlias = dict[str, Any]
+"""Column -> plain value, None where it is not known."""
 
 UNITS: dict[str, str | None] = {
     "id": None,
@@ -49,7 +52,7 @@ TYPES: dict[str, str] = {
 """Column -> ``int``, ``float`` or ``str``."""
 
 
-def make_row(record: "ImageRecord") -> dict[str, Any]:
+def make_row(record: "ImageRecord") -> Row:
     """Give the columns of one image as plain values; None where it is not known.
 
     Parameters

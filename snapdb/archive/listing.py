@@ -1,11 +1,11 @@
 """Rows of images as tables: astropy's, Arrow's, pandas', and files of them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from snapdb.archive.columns import TYPES, UNITS, make_row
+from snapdb.archive.columns import TYPES, UNITS, Row, make_row
 from snapdb.archive.described import DescribedImage
 from snapdb.archive.guard import check_output
 from snapdb.archive.paths import PathLike
@@ -74,9 +74,13 @@ def to_table(records: Iterable[ImageRecord]) -> "Table":
     astropy.table.Table
         Columns with units; what is not known is masked, ids are text.
     """
+    return make_table([make_row(record) for record in records])
+
+
+def make_table(rows: Sequence[Row]) -> "Table":
+    """Make an astropy table of rows as :func:`snapdb.archive.columns.make_row` gives them."""
     from astropy.table import MaskedColumn, Table
 
-    rows = [make_row(record) for record in records]
     table = Table()
     for name, unit in UNITS.items():
         values = [row[name] for row in rows]
@@ -173,11 +177,25 @@ def write_listing(records: Iterable[ImageRecord], path: PathLike, *, overwrite: 
         raise UsageError(msg, path=str(path))
     check_output(target, overwrite=overwrite)
     with write_atomically(target, overwrite=overwrite) as stream:
-        return write_parquet(records, stream) if suffix == ".parquet" else _write(records, stream, suffix)
+        if suffix == ".parquet":
+            return write_parquet(map(make_row, records), stream)
+        return _write(records, stream, suffix)
 
 
-def write_parquet(records: Iterable[ImageRecord], stream: BinaryIO) -> int:
+def write_parquet(rows: Iterable[Row], stream: BinaryIO) -> int:
     """Write rows as parquet, in bounded memory, and count them.
+
+    Parameters
+    ----------
+    rows : iterable of dict
+        As :func:`snapdb.archive.columns.make_row` gives them.
+    stream : binary file
+        Where to.
+
+    Returns
+    -------
+    int
+        How many rows.
 
     Raises
     ------
@@ -189,8 +207,9 @@ def write_parquet(records: Iterable[ImageRecord], stream: BinaryIO) -> int:
 
     count = 0
     with parquet.ParquetWriter(stream, _arrow_schema(pa)) as writer:
-        for some in _batches(records):
-            writer.write_table(to_arrow(some))
+        rest = iter(rows)
+        while some := list(islice(rest, _GROUP)):
+            writer.write_table(pa.Table.from_pylist(some, schema=_arrow_schema(pa)))
             count += len(some)
     return count
 
@@ -221,10 +240,3 @@ def _arrow_schema(pa: Any) -> Any:
             for name, unit in UNITS.items()
         ]
     )
-
-
-def _batches(records: Iterable[ImageRecord]) -> Iterator[Sequence[ImageRecord]]:
-    """Cut rows into groups."""
-    rest = iter(records)
-    while some := list(islice(rest, _GROUP)):
-        yield some
