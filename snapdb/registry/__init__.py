@@ -14,8 +14,8 @@ module              holds
 ==================  ============================================================
 """
 
+from snapdb.registry.adding.add import AddedImage
 from snapdb.registry.registry import Registry
 from snapdb.registry.schema import SCHEMA_VERSION, downgrade, migrate
-from snapdb.registry.writes import AddedImage
 
 __all__ = ["SCHEMA_VERSION", "AddedImage", "Registry", "downgrade", "migrate"]

@@ -3,6 +3,10 @@
 import struct
 from collections.abc import Sequence
 
+import numpy as np
+
+from snapdb.types import FloatArray
+
 Vertices = tuple[tuple[float, float], ...]
 
 _POLYGON_WITH_SRID = 0x20000003
@@ -31,6 +35,27 @@ def write_polygon(vertices: Sequence[tuple[float, float]]) -> bytes:
     ring = [(to_longitude(ra), dec) for ra, dec in (*vertices, vertices[0])]
     numbers = [value for point in ring for value in point]
     return _HEAD.pack(1, _POLYGON_WITH_SRID, _SRID, 1, len(ring)) + struct.pack(f"<{len(numbers)}d", *numbers)
+
+
+def write_polygons(rings: FloatArray) -> list[bytes]:
+    """Write many rings of the same number of vertices.
+
+    Parameters
+    ----------
+    rings : array, shape (m, vertices, 2)
+        (ra, dec), ICRS degrees, open.
+
+    Returns
+    -------
+    list of bytes
+        As :func:`write_polygon` writes each.
+    """
+    closed = np.concatenate((rings, rings[:, :1]), axis=1)
+    closed[..., 0] = np.where(closed[..., 0] > 180.0, closed[..., 0] - 360.0, closed[..., 0])
+    head = _HEAD.pack(1, _POLYGON_WITH_SRID, _SRID, 1, closed.shape[1])
+    size = 16 * closed.shape[1]
+    numbers = closed.astype("<f8").tobytes()
+    return [head + numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
 def write_point(ra: float, dec: float) -> bytes:

@@ -1,18 +1,21 @@
 """The rows of files: what is known of the bytes behind planes."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, select, update
 
-from snapdb.errors import ConflictError, NotFoundError
+from snapdb.errors import NotFoundError
 from snapdb.model.file import FileRecord, FileState
 from snapdb.registry.ids import make_id
-from snapdb.registry.provenances import insert_new
+from snapdb.registry.loaders import ENCODINGS, choose_loader
 from snapdb.registry.tables import file, plane
 
-_BATCH = 500
+_BATCH = 5_000
 _FINGERPRINT = ("size", "mtime_ns", "sha256")
+_COLUMNS = ("id", "key", *_FINGERPRINT, "format", "state")
 
 
 def find_files(connection: Connection, keys: Sequence[str]) -> dict[str, FileRecord]:
@@ -47,41 +50,64 @@ def find_images_in(connection: Connection, file_ids: Sequence[UUID]) -> dict[UUI
     return {file_id: tuple(ids) for file_id, ids in found.items()}
 
 
-def ensure_files(
-    connection: Connection, given: Iterable[FileRecord], *, update_known: bool
-) -> Mapping[str, UUID]:
-    """See that files are known, and give their ids by key.
+@dataclass(frozen=True, slots=True)
+class KeptFiles:
+    """Files that are known now."""
 
-    Raises
-    ------
-    ConflictError
-        If a known file has other bytes now, and `update_known` is False.
+    ids: Mapping[str, UUID]
+    """Key -> id."""
+    old: frozenset[UUID]
+    """Ids of those that were known before."""
+    changed: Mapping[str, dict[str, Any]]
+    """Key of each that has other bytes than when it was registered -> what to say of it."""
+
+
+def ensure_files(connection: Connection, given: Iterable[FileRecord], *, update_known: bool) -> KeptFiles:
+    """See that files are known.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+        To write to.
+    given : iterable of FileRecord
+        The files.
+    update_known : bool
+        Whether known files get what is known of them now, even if their bytes have changed.
+
+    Returns
+    -------
+    KeptFiles
+        Ids by key. A known file whose bytes have changed is left as it was unless `update_known`.
     """
     records = {record.key: record for record in sorted(given, key=lambda r: r.key)}
-    if not records:
-        return {}
-    rows = [
-        {
-            "id": record.id or make_id(),
-            "key": record.key,
-            "format": record.format,
-            "state": str(record.state),
-            **{name: getattr(record, name) for name in _FINGERPRINT},
-        }
-        for record in records.values()
-    ]
-    connection.execute(insert_new(connection, file, "key"), rows)
-    known = find_files(connection, list(records))
-    for key, record in records.items():
-        stored = known[key]
-        if all(getattr(stored, n) == getattr(record, n) for n in (*_FINGERPRINT, "format", "state")):
+    ids = {record.key: record.id or make_id() for record in records.values()}
+    encode = ENCODINGS[connection.dialect.name].id
+    rows = [(encode(ids[key]), *_values_of(record)) for key, record in records.items()]
+    if not rows or choose_loader(connection).insert_new(file, _COLUMNS, rows, ["key"]) == len(rows):
+        return KeptFiles(ids, frozenset(), {})
+    old: set[UUID] = set()
+    changed: dict[str, dict[str, Any]] = {}
+    for key, stored in find_files(connection, list(records)).items():
+        if stored.id is None or stored.id == ids[key]:
             continue
-        if stored.sha256 != record.sha256 and not update_known:
+        ids[key] = stored.id
+        old.add(stored.id)
+        if _values_of(stored) == _values_of(records[key]):
+            continue
+        if stored.sha256 != records[key].sha256 and not update_known:
             msg = f"{key} has other bytes than when it was registered; index it again with update (--update)"
-            raise ConflictError(msg, path=key, expected=stored.sha256, found=record.sha256)
-        values = {name: getattr(record, name) for name in (*_FINGERPRINT, "format")}
-        connection.execute(update(file).where(file.c.key == key).values(state=str(record.state), **values))
-    return {key: record.id for key, record in known.items() if record.id is not None}
+            facts = {"path": key, "expected": stored.sha256, "found": records[key].sha256}
+            changed[key] = {"reason": msg, **facts}
+            continue
+        values = dict(zip(_COLUMNS[1:], _values_of(records[key]), strict=True))
+        connection.execute(update(file).where(file.c.key == key).values(**values))
+    return KeptFiles(ids, frozenset(old), changed)
+
+
+def _values_of(record: FileRecord) -> tuple[Any, ...]:
+    """Give what is known of a file, as its row has it."""
+    fingerprint = (record.size, record.mtime_ns, record.sha256)
+    return record.key, *fingerprint, record.format, str(record.state)
 
 
 def refresh_file(connection: Connection, key: str, *, size: int, mtime_ns: int, sha256: str) -> None:

@@ -1,7 +1,7 @@
 """The registry as the rest of snapdb sees it."""
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -13,13 +13,13 @@ from snapdb.model.provenance import Provenance, TagChange
 from snapdb.model.search import Bound, Search, make_search
 from snapdb.registry import files as file_rows
 from snapdb.registry import provenances, reads, writes
+from snapdb.registry.adding.add import AddedImage, add_images
 from snapdb.registry.connected import Connected
 from snapdb.registry.ewkb import Vertices
 from snapdb.registry.footprints import FootprintBlock, read_footprints
 from snapdb.registry.queries import make_statement
 from snapdb.registry.records import make_records
 from snapdb.registry.resolve import resolve
-from snapdb.registry.writes import AddedImage
 
 
 class Registry(Connected):
@@ -138,14 +138,18 @@ class Registry(Connected):
     # Images
 
     def add_images(
-        self, images: Sequence[NewImage], files: Mapping[str, FileRecord], *, update: bool = False
+        self, images: Iterable[NewImage], files: Mapping[str, FileRecord], *, update: bool = False
     ) -> list[AddedImage]:
         """Register images, all of them or none; doing it twice changes nothing.
 
+        Everything that is wrong is found before anything is kept: the error's ``rows`` lists
+        (row, reason), the rows of `images` being counted from 0.
+
         Parameters
         ----------
-        images : sequence of NewImage
-            Each is known by its provenance, the file of its data, and the HDU.
+        images : iterable of NewImage
+            Each is known by its provenance, the file of its data, and the HDU. Any number:
+            a hundred thousand at a time are held as columns, and written in the order of the sky.
         files : mapping of str to FileRecord
             The files that the planes lie in, by the planes' paths.
         update : bool
@@ -166,11 +170,11 @@ class Registry(Connected):
         UsageError
             If a value cannot be stored, or a plane's file is not given.
         """
-        if not images:
-            self._check_open()
+        self._check_open()
+        if isinstance(images, Sequence) and not images:
             return []
         with self._transaction(writes=True) as connection:
-            return writes.add_images(connection, self._spatial, images, files, update_known=update)
+            return add_images(connection, self._spatial, images, files, update_known=update)
 
     def get_image(self, id: UUID) -> ImageRecord:  # noqa: A002  # what every record calls it
         """Read one image.

@@ -41,6 +41,19 @@ PlainJson = JSON().with_variant(JSONB(), "postgresql")
 CORNERS = tuple(f"{c}_corner_{xy}" for xy in ("00", "01", "10", "11") for c in ("ra", "dec"))
 
 
+BOUNDS: dict[str, tuple[str, str]] = {
+    "position_angle": ("0", "360"),
+    "pixel_scale": ("0", "1e9"),
+    "mjd": ("-1e9", "1e9"),
+    "exptime": ("0", "1e12"),
+    "sky_level": ("-1e300", "1e300"),
+    "zeropoint": ("-1e6", "1e6"),
+    "release_date": ("-1e9", "1e9"),
+}
+"""Column of ``image`` -> least and greatest of what it may hold, as SQL writes them."""
+DATA_UNITS = ("counts", "rate")
+
+
 class Polygon(Geography):
     """A footprint, which goes in as hexadecimal EWKB: the server need not parse numbers."""
 
@@ -197,14 +210,8 @@ image = Table(
     CheckConstraint("width >= 1 AND height >= 1 AND hdu >= 0", name="size"),
     *(_right_ascension(name) for name in ("ra", *CORNERS[::2])),
     *(_declination(name) for name in ("dec", *CORNERS[1::2])),
-    _between("position_angle", "0", "360"),
-    _between("pixel_scale", "0", "1e9"),
-    _between("mjd", "-1e9", "1e9"),
-    _between("exptime", "0", "1e12"),
-    _between("sky_level", "-1e300", "1e300"),
-    _between("zeropoint", "-1e6", "1e6"),
-    _between("release_date", "-1e9", "1e9"),
-    CheckConstraint("data_units IN ('counts', 'rate')", name="data_units"),
+    *(_between(name, low, high) for name, (low, high) in BOUNDS.items()),
+    CheckConstraint(f"data_units IN {DATA_UNITS}", name="data_units"),
     Index("ix_image_band_mjd", "band", "mjd"),
     Index("ix_image_mjd", "mjd"),
     Index("ix_image_observation_id_sca_band", "observation_id", "sca", "band"),

@@ -21,7 +21,7 @@ last place of 359 degrees); cosines, normals and the dot product add 2e-16 each.
 1e-15; this is four times as much, and a billionth of an arcsecond.
 """
 
-_BOX_PADDING = 1e-13
+BOX_PADDING = 1e-13
 """Bounding boxes are larger by this on each side, so that whatever `contains` accepts is inside."""
 
 
@@ -137,7 +137,7 @@ class Footprint:
         axes = np.eye(3)
         low[self.contains_vectors(-axes)] = -1.0
         high[self.contains_vectors(axes)] = 1.0
-        return low - _BOX_PADDING, high + _BOX_PADDING
+        return low - BOX_PADDING, high + BOX_PADDING
 
     @cached_property
     def center(self) -> tuple[float, float]:

@@ -145,6 +145,12 @@ def make_roman_sky(number: int) -> RomanSky:
 
 
 @pytest.fixture(scope="session")
+def roman_provenances() -> tuple[Provenance, ...]:
+    """The provenances of the images."""
+    return PROVENANCES
+
+
+@pytest.fixture(scope="session")
 def roman_sky() -> RomanSky:
     """The footprints of all images."""
     return make_roman_sky(IMAGES)

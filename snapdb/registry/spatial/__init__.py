@@ -1,12 +1,13 @@
 """How the two databases find images by position: one interface, two implementations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, FromClause
 
 from snapdb.registry.ewkb import Vertices
+from snapdb.registry.outlines import Outlines
 from snapdb.types import FloatArray
 
 Where: TypeAlias = Literal["anywhere", "position", "near"]
@@ -38,16 +39,30 @@ class Spatial(Protocol):
         """
         ...
 
-    def write_footprint(self, vertices: Vertices) -> Any:
-        """Give the value of the column ``footprint``."""
+    def write_footprint(self, polygon: bytes) -> Any:
+        """Give the value of the column ``footprint`` for a polygon as EWKB."""
         ...
 
     def read_footprint(self, connection: Connection, image_id: UUID) -> Vertices | None:
         """Read a footprint back; None where there is no such image."""
         ...
 
-    def index_footprints(self, connection: Connection, footprints: Mapping[UUID, Vertices]) -> None:
-        """Enter new or changed footprints into what the database does not index by itself."""
+    def index_footprints(
+        self, connection: Connection, ids: Sequence[UUID], outlines: Outlines, rows: Sequence[int]
+    ) -> None:
+        """Enter new or changed footprints into what the database does not index by itself.
+
+        Parameters
+        ----------
+        connection : sqlalchemy.Connection
+            To write to.
+        ids : sequence of UUID
+            Of the images.
+        outlines : Outlines
+            Their footprints.
+        rows : sequence of int
+            Places of those that are new or have changed.
+        """
         ...
 
 

@@ -1,12 +1,13 @@
 """Footprints as geography, which PostGIS treats as polygons on the sphere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Text, bindparam, cast, func, select
 
-from snapdb.registry.ewkb import Vertices, read_polygon, write_point, write_points, write_polygon
+from snapdb.registry.ewkb import Vertices, read_polygon, write_point, write_points
+from snapdb.registry.outlines import Outlines
 from snapdb.registry.spatial import Where
 from snapdb.registry.tables import Polygon, file, image
 from snapdb.sky.vectors import to_radec
@@ -38,9 +39,9 @@ class PostgisSpatial:
         ra, dec = to_radec(extremes)
         return {"near": write_points(list(zip(ra.tolist(), dec.tolist(), strict=True))).hex()}
 
-    def write_footprint(self, vertices: Vertices) -> str:
+    def write_footprint(self, polygon: bytes) -> str:
         """Give the polygon as hexadecimal EWKB."""
-        return write_polygon(vertices).hex()
+        return polygon.hex()
 
     def read_footprint(self, connection: Connection, image_id: UUID) -> Vertices | None:
         """Read a footprint back."""
@@ -48,5 +49,7 @@ class PostgisSpatial:
         found = connection.execute(statement).scalar()
         return None if found is None else read_polygon(bytes.fromhex(found))
 
-    def index_footprints(self, connection: Connection, footprints: Mapping[UUID, Vertices]) -> None:
+    def index_footprints(
+        self, connection: Connection, ids: Sequence[UUID], outlines: Outlines, rows: Sequence[int]
+    ) -> None:
         """Do nothing: the server keeps its index."""

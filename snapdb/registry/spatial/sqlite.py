@@ -5,7 +5,7 @@ the inward normal n of every edge. A footprint is one such piece, or several. On
 the unit sphere neither RA 0 nor the poles are special.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,6 @@ from sqlalchemy import (
     column,
     delete,
     func,
-    insert,
     select,
     table,
 )
@@ -27,10 +26,12 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import Join
 
-from snapdb.registry.ewkb import Vertices, read_polygon, write_polygon
+from snapdb.registry.ewkb import Vertices, read_polygon
+from snapdb.registry.loaders import choose_loader
+from snapdb.registry.outlines import Outlines
 from snapdb.registry.spatial import Where
 from snapdb.registry.tables import file, image, image_piece
-from snapdb.sky.footprint import EDGE_TOLERANCE, Footprint
+from snapdb.sky.footprint import EDGE_TOLERANCE
 from snapdb.sky.vectors import to_vectors
 from snapdb.types import FloatArray
 
@@ -85,36 +86,38 @@ class SqliteSpatial:
         low, high = extremes.min(axis=0).tolist(), extremes.max(axis=0).tolist()
         return dict(zip(_BOX, (*low, *high), strict=True))
 
-    def write_footprint(self, vertices: Vertices) -> bytes:
+    def write_footprint(self, polygon: bytes) -> bytes:
         """Give the polygon as EWKB."""
-        return write_polygon(vertices)
+        return polygon
 
     def read_footprint(self, connection: Connection, image_id: UUID) -> Vertices | None:
         """Read a footprint back."""
         found = connection.execute(select(image.c.footprint).where(image.c.id == image_id)).scalar()
         return None if found is None else read_polygon(found)
 
-    def index_footprints(self, connection: Connection, footprints: Mapping[UUID, Vertices]) -> None:
-        """Replace the pieces and boxes of some images."""
-        ids = list(footprints)
-        for start in range(0, len(ids), _BATCH):
-            connection.execute(
-                delete(image_piece).where(image_piece.c.image_id.in_(ids[start : start + _BATCH]))
-            )
+    def index_footprints(
+        self, connection: Connection, ids: Sequence[UUID], outlines: Outlines, rows: Sequence[int]
+    ) -> None:
+        """Replace the pieces and boxes of some images; pieces are numbered in the order of the rows."""
+        for start in range(0, len(rows), _BATCH):
+            some = [ids[row] for row in rows[start : start + _BATCH]]
+            connection.execute(delete(image_piece).where(image_piece.c.image_id.in_(some)))
         first = connection.execute(select(func.coalesce(func.max(image_piece.c.id), 0))).scalar_one() + 1
-        pieces: list[dict[str, Any]] = []
-        boxes: list[dict[str, Any]] = []
-        for image_id, vertices in footprints.items():
-            footprint = Footprint(vertices)
-            box = _pad(*footprint.bounding_box())
-            for normals in footprint.pieces():
-                number = first + len(pieces)
-                values = dict(zip(_NORMALS, normals.ravel().tolist(), strict=True))
-                pieces.append({"id": number, "image_id": image_id, **values})
-                boxes.append({"id": number, **box})
-        if pieces:
-            connection.execute(insert(image_piece), pieces)
-            connection.execute(insert(_rtree), boxes)
+        cut = outlines.cut
+        places = np.full(len(outlines.counts), -1)
+        places[np.asarray(rows, dtype=np.int64)] = np.arange(len(rows))
+        pieces = np.flatnonzero(places[cut.owners] >= 0)
+        pieces = pieces[np.argsort(places[cut.owners[pieces]], kind="stable")]
+        owners = cut.owners[pieces]
+        normals = cut.normals[:, pieces].transpose(1, 0, 2).reshape(-1, 12).tolist()
+        names = [ids[owner].hex for owner in owners.tolist()]
+        numbers = range(first, first + len(pieces))
+        loader = choose_loader(connection)
+        values = zip(numbers, names, *zip(*normals, strict=True), strict=True)
+        loader.insert(image_piece, ("id", "image_id", *_NORMALS), values)
+        low, high = (ends[owners] for ends in _pad(*outlines.boxes()))
+        ends = np.stack((low, high), axis=2).reshape(-1, 6).tolist()
+        loader.insert(_rtree, ("id", *_ENDS), zip(numbers, *zip(*ends, strict=True), strict=True))
 
 
 def _contain_point() -> list[ColumnElement[bool]]:
@@ -135,9 +138,8 @@ def _touch_box() -> list[ColumnElement[bool]]:
     return above + [_rtree.c[f"{axis}_min"] <= ends[f"near_{axis}_max"] for axis in "xyz"]
 
 
-def _pad(least: Any, greatest: Any) -> dict[str, float]:
-    """Widen a box by one step of float32, which is what an R*Tree holds."""
-    low = np.nextafter(np.asarray(least, dtype=np.float32), np.float32(-np.inf))
-    high = np.nextafter(np.asarray(greatest, dtype=np.float32), np.float32(np.inf))
-    ends = [float(v) for pair in zip(low, high, strict=True) for v in pair]
-    return dict(zip(_ENDS, ends, strict=True))
+def _pad(least: FloatArray, greatest: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Widen boxes by one step of float32, which is what an R*Tree holds."""
+    low = np.nextafter(least.astype(np.float32), np.float32(-np.inf))
+    high = np.nextafter(greatest.astype(np.float32), np.float32(np.inf))
+    return low.astype(np.float64), high.astype(np.float64)

@@ -1,0 +1,282 @@
+"""Images into the database: everything is checked, then whole tables are written."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, delete, update
+
+from snapdb.errors import ConflictError, NotFoundError
+from snapdb.model.file import FileRecord
+from snapdb.model.image import NewImage
+from snapdb.model.outcome import OutcomeKind
+from snapdb.registry.adding import known
+from snapdb.registry.adding.batch import Batch, prepare
+from snapdb.registry.adding.checks import Problems, check_twice
+from snapdb.registry.adding.known import Key
+from snapdb.registry.adding.rows import (
+    IMAGE_COLUMNS,
+    INPUT_COLUMNS,
+    JSON_FACTS,
+    PLANE_COLUMNS,
+    write_layout,
+)
+from snapdb.registry.files import ensure_files
+from snapdb.registry.ids import make_id
+from snapdb.registry.loaders import ENCODINGS, choose_loader
+from snapdb.registry.spatial import Spatial
+from snapdb.registry.tables import image, image_input, plane
+
+BATCH = 50_000
+"""Images that are held as columns at once, and written in the order of the sky."""
+_KEY = ("provenance_id", "file_id", "hdu")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedImage:
+    """What became of one image that was to be registered."""
+
+    id: UUID
+    outcome: OutcomeKind
+    """Registered, unchanged or updated."""
+    twin: str | None = None
+    """Key of another file that holds the same exposure, detector and band, if there is one."""
+
+
+def add_images(
+    connection: Connection,
+    spatial: Spatial,
+    images: Iterable[NewImage],
+    files: Mapping[str, FileRecord],
+    *,
+    update_known: bool,
+) -> list[AddedImage]:
+    """Register images inside the connection's transaction; see :meth:`Registry.add_images`."""
+    adding = _Adding(connection, spatial, files, update_known=update_known)
+    for batch in _prepare_ahead(images, files):
+        adding.take(batch)
+    adding.problems.raise_any(adding.count)
+    return adding.added
+
+
+def _prepare_ahead(images: Iterable[NewImage], files: Mapping[str, FileRecord]) -> Iterator[Batch]:
+    """Prepare the next images while the database writes the last ones."""
+    rest = iter(images)
+    some = list(islice(rest, BATCH))
+    following = list(islice(rest, BATCH))
+    if not following:
+        yield prepare(some, files, 0)
+        return
+    first = 0
+    with ThreadPoolExecutor(1, "snapdb-prepare") as worker:
+        waiting = worker.submit(prepare, some, files, first)
+        while some:
+            batch = waiting.result()
+            first += len(some)
+            some, following = following, list(islice(rest, BATCH))
+            if some:
+                waiting = worker.submit(prepare, some, files, first)
+            yield batch
+
+
+class _Adding:
+    """One call, from the first batch to the last."""
+
+    def __init__(
+        self, connection: Connection, spatial: Spatial, files: Mapping[str, FileRecord], *, update_known: bool
+    ) -> None:
+        self.problems = Problems()
+        self.added: list[AddedImage] = []
+        self.count = 0
+        self._connection = connection
+        self._spatial = spatial
+        self._files = files
+        self._update_known = update_known
+        self._loader = choose_loader(connection)
+        self._encoding = ENCODINGS[connection.dialect.name]
+        self._kept = ensure_files(connection, files.values(), update_known=update_known)
+        self._keys: set[Any] = set()
+        self._ids: set[UUID] = set()
+        self._provenances: set[UUID] = set()
+        self._now = self._encoding.time(datetime.now(UTC))
+
+    def take(self, batch: Batch) -> None:
+        """Check some images against the database, and write them unless anything was wrong so far."""
+        self.count += len(batch.images)
+        if batch.file_keys:
+            self._check(batch)
+        self.problems.found.update(batch.problems.found)
+        if self.problems.found:
+            return
+        batch.twins = known.find_twins(self._connection, batch.images, batch.file_keys)
+        self._insert(batch)
+        self._replace(batch)
+        self.added += [
+            AddedImage(id=id_, outcome=outcome, twin=twin)
+            for id_, outcome, twin in zip(batch.ids, batch.outcomes, batch.twins, strict=True)
+        ]
+
+    # Checking
+
+    def _check(self, batch: Batch) -> None:
+        """Find what the database makes wrong, and give images their keys, ids and outcomes."""
+        ids = self._kept.ids
+        batch.keys = [
+            Key(new.provenance_id, ids[key], new.planes[0].layout.hdu)
+            for new, key in zip(batch.images, batch.file_keys, strict=True)
+        ]
+        check_twice(batch.keys, self._keys, batch.paths, batch.first, batch.problems)
+        self._check_provenances(batch)
+        self._check_inputs(batch)
+        self._check_files(batch)
+        self._match_known(batch)
+
+    def _check_provenances(self, batch: Batch) -> None:
+        """Find rows whose provenance is not registered."""
+        named = {new.provenance_id for new in batch.images} - self._provenances
+        self._provenances |= known.find_provenances(self._connection, named)
+        if named <= self._provenances:
+            return
+        for row, new in enumerate(batch.images, batch.first):
+            id_ = new.provenance_id
+            if id_ not in self._provenances:
+                msg = f"provenance {id_} is not registered; add it before its images"
+                batch.problems.add(row, NotFoundError, msg, provenance_id=id_)
+
+    def _check_inputs(self, batch: Batch) -> None:
+        """Find rows made from images that are neither registered nor given."""
+        named = {id_ for new in batch.images for id_ in new.inputs}
+        if not named:
+            return
+        there = known.find_images(self._connection, named) | self._ids | {new.id for new in batch.images}
+        for row, new in enumerate(batch.images, batch.first):
+            for id_ in new.inputs:
+                if id_ not in there:
+                    path = new.planes[0].path
+                    msg = f"{path}: made from image {id_}, which is not registered; register that first"
+                    batch.problems.add(row, ConflictError, msg, path=path, input_id=id_)
+
+    def _check_files(self, batch: Batch) -> None:
+        """Find rows whose files have changed since they were registered."""
+        changed = self._kept.changed
+        for row, new in enumerate(batch.images, batch.first) if changed else ():
+            for one in new.planes:
+                if self._files[one.path].key in changed:
+                    batch.problems.add(row, ConflictError, **changed[self._files[one.path].key])
+
+    def _match_known(self, batch: Batch) -> None:
+        """Give images that are registered already their ids and outcomes, the others new ids."""
+        old = [key for key in batch.keys if key.file_id in self._kept.old]
+        registered = known.find_known(self._connection, old)
+        given = [new.id for new in batch.images if new.id is not None]
+        taken = known.find_images(self._connection, given) if given else set()
+        for row, (new, key) in enumerate(zip(batch.images, batch.keys, strict=True)):
+            there = registered.get(key)
+            if there is None:
+                self._take_id(batch, row, new.id, taken)
+                continue
+            batch.ids.append(there)
+            batch.outcomes.append(OutcomeKind.UPDATED if self._update_known else OutcomeKind.UNCHANGED)
+            if new.id not in (None, there):
+                path = batch.paths[row]
+                msg = f"{path}: HDU {key.hdu} is registered as {there}, not as {new.id}"
+                facts = {"path": path, "existing": there, "given": new.id}
+                batch.problems.add(batch.first + row, ConflictError, msg, **facts)
+
+    def _take_id(self, batch: Batch, row: int, given: UUID | None, taken: set[UUID]) -> None:
+        """Give a new image its id, and note one that another image has."""
+        if given is not None:
+            if given in taken or given in self._ids:
+                msg = f"{batch.paths[row]}: its id {given} is taken by another image; give another, or none"
+                facts = {"path": batch.paths[row], "given": given}
+                batch.problems.add(batch.first + row, ConflictError, msg, **facts)
+            self._ids.add(given)
+        batch.ids.append(given or make_id())
+        batch.outcomes.append(OutcomeKind.REGISTERED)
+
+    # Writing
+
+    def _insert(self, batch: Batch) -> None:
+        """Insert new images in the order of the sky, and then their parts.
+
+        The order is the images' own, so that writers who offer the same ones cannot wait for each other.
+        """
+        fresh = batch.rows_with(OutcomeKind.REGISTERED)
+        if not fresh:
+            return
+        inserted = self._loader.insert_new(image, IMAGE_COLUMNS, self._make_rows(batch, fresh), _KEY)
+        if inserted < len(fresh):
+            self._yield_to_winners(batch, fresh)
+            fresh = batch.rows_with(OutcomeKind.REGISTERED)
+        self._write_parts(batch, fresh)
+
+    def _yield_to_winners(self, batch: Batch, fresh: Sequence[int]) -> None:
+        """Let images that another writer registered at the same moment have that writer's ids."""
+        registered = known.find_known(self._connection, [batch.keys[row] for row in fresh])
+        for row in fresh:
+            if registered[batch.keys[row]] != batch.ids[row]:
+                batch.ids[row] = registered[batch.keys[row]]
+                batch.outcomes[row] = OutcomeKind.UNCHANGED
+
+    def _make_rows(self, batch: Batch, rows: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+        """Give the values of images' rows."""
+        encode, now = self._encoding, self._now
+        columns = dict(batch.columns)
+        for name in JSON_FACTS:
+            columns[name] = [encode.json(text) for text in batch.json[name]]
+        facts = list(zip(*columns.values(), strict=True))
+        for row in rows:
+            provenance_id, file_id, hdu = batch.keys[row]
+            ids = (encode.id(batch.ids[row]), encode.id(provenance_id), encode.id(file_id), hdu)
+            yield (*ids, *facts[row], batch.footprints[row], now)
+
+    def _write_parts(self, batch: Batch, rows: Sequence[int]) -> None:
+        """Write planes, inputs and the spatial index of images."""
+        encode = self._encoding
+        self._loader.insert(plane, PLANE_COLUMNS, self._make_planes(batch, rows))
+        inputs = [
+            (encode.id(batch.ids[row]), number, encode.id(id_))
+            for row in rows
+            for number, id_ in enumerate(batch.images[row].inputs)
+        ]
+        if inputs:
+            self._loader.insert(image_input, INPUT_COLUMNS, inputs)
+        if batch.outlines is not None:
+            self._spatial.index_footprints(self._connection, batch.ids, batch.outlines, rows)
+
+    def _make_planes(self, batch: Batch, rows: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+        """Give the values of planes' rows."""
+        encode, files, ids = self._encoding, self._files, self._kept.ids
+        for row in rows:
+            id_ = encode.id(batch.ids[row])
+            for number, one in enumerate(batch.images[row].planes):
+                layout = encode.json(write_layout(one.layout))
+                yield id_, number, one.layout.name, encode.id(ids[files[one.path].key]), layout
+
+    def _replace(self, batch: Batch) -> None:
+        """Write new facts over the rows of known images, and their parts anew."""
+        rows = sorted(batch.rows_with(OutcomeKind.UPDATED), key=lambda row: batch.keys[row])
+        if not rows:
+            return
+        names = [name for name in IMAGE_COLUMNS if name not in ("id", "footprint", "registered_at", *_KEY)]
+        values = {name: bindparam(name, type_=image.c[name].type) for name in (*names, "footprint")}
+        write = self._spatial.write_footprint
+        given = [
+            {
+                "_id": batch.ids[row],
+                "footprint": write(batch.footprints[row]),
+                **{name: batch.columns[name][row] for name in names},
+                **{name: dict(batch.columns[name][row]) for name in JSON_FACTS},
+            }
+            for row in rows
+        ]
+        self._connection.execute(update(image).where(image.c.id == bindparam("_id")).values(values), given)
+        for some in known.batches(batch.ids[row] for row in rows):
+            for table in (plane, image_input):
+                owner = table.c.image_id
+                self._connection.execute(delete(table).where(known.is_any(self._connection, owner, some)))
+        self._write_parts(batch, rows)
