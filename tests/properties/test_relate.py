@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import shapely
+import shapely  # type: ignore[import-untyped]
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -19,6 +19,9 @@ from snapdb.sky.footprint import Footprint
 from snapdb.sky.region import Region, box, circle, parse_region, polygon, ra_dec_range
 from snapdb.sky.relate import Relation, relate
 from snapdb.types import BoolArray, FloatArray
+
+Limits = tuple[float, float, float, float]
+"""West, span, south, north: degrees."""
 
 RELATIONS: tuple[Relation, ...] = ("overlaps", "covers", "contains", "within")
 RIGHT_ASCENSIONS = st.sampled_from([0.0, 1e-9, 90.0, 180.0, 359.9999]) | st.floats(0, 359.999)
@@ -54,7 +57,7 @@ def _unit(radec: FloatArray) -> FloatArray:
 def _relate(rings: Sequence[FloatArray], region: Region, relation: Relation) -> list[bool]:
     """The library's answer for rings in degrees."""
     counts = np.array([len(ring) for ring in rings], dtype=np.int64)
-    return relate(np.concatenate(rings), counts, region, relation).tolist()
+    return [bool(answer) for answer in relate(np.concatenate(rings), counts, region, relation)]
 
 
 def _as_polygon(radec: FloatArray) -> Region:
@@ -70,7 +73,7 @@ def rings(draw: st.DrawFn, least: float = 0.2, most: float = 1.0) -> FloatArray:
     angles = draw(st.floats(0, 2 * math.pi)) + np.arange(n) * 2 * math.pi / n
     center = [draw(st.floats(-0.8, 0.8)), draw(st.floats(-0.8, 0.8))]
     ring = center + 0.5 * size * factors[:, None] * np.stack((np.cos(angles), np.sin(angles)), axis=1)
-    return ring[::-1] if draw(st.booleans()) else ring
+    return np.asarray(ring[::-1] if draw(st.booleans()) else ring)
 
 
 def _by_shapely(footprint: FloatArray, region: FloatArray) -> dict[Relation, bool]:
@@ -108,7 +111,7 @@ def test_polygons_agree_with_shapely_in_the_plane(
 
 
 def _cross(first: FloatArray, second: FloatArray) -> bool:
-    """Whether two rings cross beyond doubt: each has vertices clearly inside and clearly outside the other."""
+    """Whether two rings cross beyond doubt: parts of one lie on either side of the other."""
     a, b = shapely.Polygon(first), shapely.Polygon(second)
     return bool(shapely.area(a.intersection(b)) > 1e-9 and shapely.area(a.difference(b)) > 1e-9)
 
@@ -143,7 +146,7 @@ def _rectangle(x0: float, y0: float, x1: float, y1: float) -> FloatArray:
     return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=np.float64)
 
 
-@pytest.mark.parametrize("size", [10 / 3600, 0.13, 1.0, 20.0])
+@pytest.mark.parametrize("size", [10 / 3600, 0.86, 20.0])
 @pytest.mark.parametrize(("ra0", "dec0"), PLACES)
 @pytest.mark.parametrize("turn", [0.0, 0.3])
 def test_cells_of_a_grid_that_share_sides_and_corners(
@@ -288,7 +291,7 @@ class _Rectangle:
         return np.asarray((depth > 1e-9) & np.all(plane <= edge, axis=1))
 
 
-def _in_range(radec: FloatArray, limits: tuple[float, float, float, float], margin: float) -> BoolArray:
+def _in_range(radec: FloatArray, limits: Limits, margin: float) -> BoolArray:
     """Whether points lie in a range by more than `margin` radian, or, where negative, as near to it."""
     west, span, low, high = limits
     ra, dec = radec.T
@@ -307,7 +310,7 @@ def _in_range(radec: FloatArray, limits: tuple[float, float, float, float], marg
     return np.asarray(inside & beside)
 
 
-def _sample_range(limits: tuple[float, float, float, float]) -> tuple[FloatArray, float]:
+def _sample_range(limits: Limits) -> tuple[FloatArray, float]:
     """A grid of points over a range, edges included, and how far apart they are at most (radian)."""
     west, span, low, high = limits
     ra, dec = np.linspace(west, west + span, 61), np.linspace(low, high, 61)
@@ -316,9 +319,7 @@ def _sample_range(limits: tuple[float, float, float, float]) -> tuple[FloatArray
     return points, math.radians(max(span * widest, high - low)) / 60
 
 
-def _by_samples(
-    rectangle: _Rectangle, limits: tuple[float, float, float, float]
-) -> dict[Relation, bool | None]:
+def _by_samples(rectangle: _Rectangle, limits: Limits) -> dict[Relation, bool | None]:
     """Brute force; None where samples cannot tell."""
     margin = rectangle.spacing
     surely, perhaps = (_in_range(rectangle.samples, limits, m) for m in (margin, -margin))
@@ -333,13 +334,13 @@ def _by_samples(
     }
 
 
-def _ranges_about(ra: float, dec: float, size: float, rng: np.random.Generator) -> list[tuple[float, ...]]:
+def _ranges_about(ra: float, dec: float, size: float, rng: np.random.Generator) -> list[Limits]:
     """Ranges (west, span, low, high) of all kinds, near a position."""
-    found = []
+    found: list[Limits] = []
     for factor in (0.2, 0.5, 2.0, 6.0):
-        for _ in range(4):
+        for _ in range(2):
             middle = dec + size * rng.uniform(-1, 1)
-            low, high = np.clip([middle - size * factor / 2, middle + size * factor / 2], -90, 90)
+            low, high = np.clip([middle - size * factor / 2, middle + size * factor / 2], -90, 90).tolist()
             width = min(300.0, size * factor / max(math.cos(math.radians(dec)), 0.02))
             west = (ra + width * rng.uniform(-1.2, 0.2)) % 360.0
             if high - low > 1e-6:
@@ -369,9 +370,9 @@ def test_ranges_agree_with_samples(ra0: float, dec0: float, size: float) -> None
                     assert got[relation][i] == expected, (relation, limits, rectangle.sky)
                     decided[relation].append(expected)
     for relation in RELATIONS:
-        assert len(decided[relation]) > 200, relation
+        assert len(decided[relation]) > 100, relation
         assert any(decided[relation]) or relation in {"covers", "contains"}
-        assert not all(decided[relation])
+        assert not all(decided[relation]) or abs(dec0) > 89  # near a pole nearly all overlap
 
 
 def test_ranges_and_parallels() -> None:
@@ -390,6 +391,82 @@ def test_ranges_and_parallels() -> None:
     assert _relate([square], ra_dec_range(5, 15, 50, 70), "within") == [True]
     assert _relate([square], ra_dec_range(5, 15, bottom, 60), "covers") == [True]
     assert _relate([square], ra_dec_range(5, 15, bottom, 60), "contains") == [False]
+
+
+def test_an_edge_along_the_equator() -> None:
+    # Oracle: the equator is a parallel and a great circle: the edge lies on the range's side or off it.
+    square = np.array([[5.0, 0.0], [15.0, 0.0], [15.0, 5.0], [5.0, 5.0]])
+    for off in (-1e-12, 0.0, 1e-12):
+        assert _relate([square], ra_dec_range(0, 20, -5, off), "overlaps") == [off >= 0]
+        assert _relate([square], ra_dec_range(0, 20, off, 6), "within") == [off <= 0]
+        assert _relate([square], ra_dec_range(6, 14, off, 4), "covers") == [off >= 0]
+        assert _relate([square], ra_dec_range(6, 14, off, 4), "contains") == [off > 0]
+
+
+REGIONS = st.one_of(
+    st.builds("CIRCLE {} {} {}".format, st.floats(-2, 2), st.floats(-2, 2), st.floats(0.01, 4)),
+    st.builds("CIRCLE {} {} {}".format, st.floats(178, 182), st.floats(-2, 2), st.floats(176, 180)),
+    st.builds(
+        "BOX {} {} {} {} {}".format,
+        st.floats(-2, 2),
+        st.floats(-2, 2),
+        st.floats(0.01, 4),
+        st.floats(0.01, 4),
+        st.floats(0, 180),
+    ),
+    st.builds("RANGE {} 2.5 {} 2.5".format, st.floats(-3, 2), st.floats(-3, 2)),
+    st.builds("RANGE {} 358.9 {} 9".format, st.floats(-1, 2), st.floats(-3, 2)),
+    st.builds("RANGE 0 360 -1.2 {}".format, st.floats(-1, 2)),
+    st.builds("POLYGON 0 0 {} -2 0 3 -2 {}".format, st.floats(1, 4), st.floats(-3, 1)),
+)
+
+
+@given(REGIONS, st.floats(0, 6.3), st.floats(0.2, 2.0), st.floats(0.2, 0.8), st.floats(0.2, 0.8))
+def test_a_footprint_that_is_two_rectangles(text: str, turn: float, size: float, x: float, y: float) -> None:
+    # Oracle: an L is the union of two rectangles, and what cuts off its corner is none of it.
+    rotation = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
+    corners = np.array([[0, 0], [1, 0], [1, y], [x, y], [x, 1], [0, 1]], dtype=np.float64)
+    parts = [_rectangle(0, 0, 1, y), _rectangle(0, 0, x, 1), _rectangle(x, y, 1, 1)]
+    shape, wide, tall, corner = (
+        _to_sky((ring @ rotation) * math.radians(size), 0.0, 0.0) for ring in (corners, *parts)
+    )
+    region = parse_region(text)
+    got = {relation: _relate([shape, wide, tall, corner], region, relation) for relation in RELATIONS}
+    whole, *pieces = got["overlaps"]
+    assert whole == any(pieces[:2])
+    whole, *pieces = got["within"]
+    assert whole == all(pieces[:2])
+    whole, *pieces = got["covers"]
+    assert whole >= any(pieces[:2])
+    assert not (whole and got["contains"][3])
+    if not got["overlaps"][3]:
+        full = _to_sky((_rectangle(0, 0, 1, 1) @ rotation) * math.radians(size), 0.0, 0.0)
+        for relation in ("covers", "contains"):
+            assert _relate([full], region, relation) == [got[relation][0]]
+
+
+@pytest.mark.parametrize("peak", [3e-9, 1e-8, 2e-8, 1e-6])
+def test_an_edge_almost_along_the_equator(peak: float) -> None:
+    # Oracle: as above, tan(dec) = tan(peak) cos(ra). Both circles have almost one axis.
+    end = math.degrees(math.atan(math.tan(peak) * math.cos(math.radians(10))))
+    square = np.array([[350.0, end], [10.0, end], [10.0, -5.0], [350.0, -5.0]])
+    for factor in (1 - 1e-4, 1 + 1e-4):
+        parallel = math.degrees(peak) * factor
+        assert _relate([square], ra_dec_range(0, 360, parallel, 90), "overlaps") == [factor < 1]
+        assert _relate([square], ra_dec_range(0, 360, -90, parallel), "within") == [factor > 1]
+        assert _relate([square], circle(0, 90, 90 - parallel), "overlaps") == [factor < 1]
+
+
+def test_a_region_that_leaves_out_less_than_a_footprint() -> None:
+    # Oracle: the sphere without a small cap is larger than any footprint; its edge and centre fit in one.
+    ring = np.linspace(0, 2 * math.pi, 12, endpoint=False)
+    plane = math.tan(math.radians(80)) * np.stack((np.cos(ring), np.sin(ring)), axis=1)
+    wide = _to_sky(plane, 180.0, -45.0)
+    region = ra_dec_range(0, 360, -89, 90)
+    assert Footprint(tuple((ra, dec) for ra, dec in wide.tolist())).contains(*region.center)
+    got = {relation: _relate([wide], region, relation) for relation in RELATIONS}
+    assert got == {"overlaps": [True], "covers": [False], "contains": [False], "within": [False]}
+    assert _relate([wide], circle(0.0, -90.0, 1.0), "contains") == [True]
 
 
 def test_ranges_at_the_pole() -> None:
