@@ -20,6 +20,8 @@ _MODULES = {
     "show": "show",
     "cutout": "cutout",
     "match": "match",
+    "export": "export",
+    "import": "import_",
     "info": "info",
     "migrate": "migrate",
     "demo": "demo",

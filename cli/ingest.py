@@ -113,7 +113,7 @@ def _ingest(
 ) -> int:
     """Register the files, say how it went, and give the number that was refused."""
     started = time.monotonic()
-    with _progress(len(files)) as advance:
+    with show_progress(len(files)) as advance:
         report = archive.ingest(
             files,
             provenance=provenance,
@@ -127,7 +127,7 @@ def _ingest(
     done = "would be" if options["dry_run"] else "done in"
     seconds = f" {time.monotonic() - started:.1f} s" if not options["dry_run"] else ""
     say(f"{len(report.outcomes)} files, {len(report.image_ids)} images; {done}{seconds}: {counts}")
-    _say_warnings(report.outcomes)
+    say_warnings(report.outcomes)
     return refused
 
 
@@ -150,7 +150,7 @@ def list_refused(outcomes: "Sequence[Outcome]") -> int:
     return len(refused)
 
 
-def _say_warnings(outcomes: "Sequence[Outcome]") -> None:
+def say_warnings(outcomes: "Sequence[Outcome]") -> None:
     """Say which warnings there were: each text once, the most frequent first."""
     files: dict[str, list[str]] = {}
     for one in outcomes:
@@ -165,7 +165,7 @@ def _say_warnings(outcomes: "Sequence[Outcome]") -> None:
 
 
 @contextmanager
-def _progress(total: int) -> "Iterator[Callable[[Outcome], None] | None]":
+def show_progress(total: int | None) -> "Iterator[Callable[[Outcome], None] | None]":
     """Show a bar on stderr where that is a terminal, and give what moves it."""
     import sys
 

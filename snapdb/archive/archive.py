@@ -22,6 +22,7 @@ from snapdb.model.provenance import Provenance
 from snapdb.storage import LocalStore
 
 if TYPE_CHECKING:
+    from snapdb.archive.moving.obscore import Publisher
     from snapdb.formats.describe import Described
     from snapdb.registry import Registry
 
@@ -156,6 +157,20 @@ class Archive(Finding, Lineage):
         if value is None:
             return INGEST_PROVENANCE
         return value if isinstance(value, Provenance) else self.get_provenance(value)
+
+    def export(
+        self,
+        path: PathLike,
+        format: str | None = None,  # noqa: A002  # what it is
+        *,
+        overwrite: bool = False,
+        publisher: "Publisher | None" = None,
+        **criteria: Any,
+    ) -> int:
+        """Write the images that a search finds as ObsCore 1.1; see :mod:`snapdb.archive.moving.exporting`."""
+        from snapdb.archive.moving.exporting import export
+
+        return export(self, path, format, overwrite=overwrite, publisher=publisher, **criteria)
 
     def explain(self, path: PathLike, *, instrument: str | None = None) -> "list[Described]":
         """Tell what ingesting a file would register, and where each value came from.

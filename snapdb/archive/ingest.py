@@ -255,7 +255,7 @@ class Ingest:
                 size=stat.size,
                 mtime_ns=stat.mtime_ns,
                 sha256=found.sha256,
-                format=_format_of(path),
+                format=name_format(path),
                 state=state,
             )
         return records
@@ -321,7 +321,7 @@ def _worst(outcomes: Iterable[str]) -> OutcomeKind:
     return OutcomeKind.UNCHANGED
 
 
-def _format_of(path: str) -> str:
+def name_format(path: str) -> str:
     """Name the format by the suffixes, for listings; reading goes by content."""
     suffixes = [s.lower().lstrip(".") for s in Path(path).suffixes[-2:]]
     return "fits." + suffixes[-1] if suffixes and suffixes[-1] in ("gz", "bz2", "fz") else "fits"

@@ -328,12 +328,16 @@ class Registry(Connected):
         NotFoundError
             If there is no such image.
         """
-        with self._transaction() as connection:
-            found = self._spatial.read_footprint(connection, image_id)
-        if found is None:
+        found = self.get_footprints([image_id])
+        if not found:
             msg = f"no image {image_id} is registered"
             raise NotFoundError(msg, image_id=image_id)
-        return found
+        return found[image_id]
+
+    def get_footprints(self, ids: Sequence[UUID]) -> dict[UUID, Vertices]:
+        """Read the outlines of images, as :meth:`get_footprint`; unknown images are left out."""
+        with self._transaction() as connection:
+            return self._spatial.read_footprints(connection, ids)
 
     def get_inputs(self, image_id: UUID) -> tuple[UUID, ...]:
         """Read the ids of the images that an image was made from; none for one that was not."""

@@ -43,8 +43,8 @@ class Spatial(Protocol):
         """Give the value of the column ``footprint`` for a polygon as EWKB."""
         ...
 
-    def read_footprint(self, connection: Connection, image_id: UUID) -> Vertices | None:
-        """Read a footprint back; None where there is no such image."""
+    def read_footprints(self, connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Vertices]:
+        """Read footprints back; unknown images are left out."""
         ...
 
     def index_footprints(

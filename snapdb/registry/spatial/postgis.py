@@ -4,7 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Text, bindparam, cast, func, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+)
 
 from snapdb.registry.ewkb import Vertices, read_polygon, write_point, write_points
 from snapdb.registry.outlines import Outlines
@@ -43,11 +55,11 @@ class PostgisSpatial:
         """Give the polygon as hexadecimal EWKB."""
         return polygon.hex()
 
-    def read_footprint(self, connection: Connection, image_id: UUID) -> Vertices | None:
-        """Read a footprint back."""
-        statement = select(cast(image.c.footprint, Text)).where(image.c.id == image_id)
-        found = connection.execute(statement).scalar()
-        return None if found is None else read_polygon(bytes.fromhex(found))
+    def read_footprints(self, connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Vertices]:
+        """Read footprints back."""
+        wanted = image.c.id == any_(literal(list(ids), ARRAY(image.c.id.type)))
+        rows = connection.execute(select(image.c.id, cast(image.c.footprint, Text)).where(wanted))
+        return {id_: read_polygon(bytes.fromhex(polygon)) for id_, polygon in rows}
 
     def index_footprints(
         self, connection: Connection, ids: Sequence[UUID], outlines: Outlines, rows: Sequence[int]

@@ -90,10 +90,14 @@ class SqliteSpatial:
         """Give the polygon as EWKB."""
         return polygon
 
-    def read_footprint(self, connection: Connection, image_id: UUID) -> Vertices | None:
-        """Read a footprint back."""
-        found = connection.execute(select(image.c.footprint).where(image.c.id == image_id)).scalar()
-        return None if found is None else read_polygon(found)
+    def read_footprints(self, connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Vertices]:
+        """Read footprints back."""
+        found: dict[UUID, Vertices] = {}
+        for start in range(0, len(ids), _BATCH):
+            some = image.c.id.in_(ids[start : start + _BATCH])
+            rows = connection.execute(select(image.c.id, image.c.footprint).where(some))
+            found |= {id_: read_polygon(polygon) for id_, polygon in rows}
+        return found
 
     def index_footprints(
         self, connection: Connection, ids: Sequence[UUID], outlines: Outlines, rows: Sequence[int]
