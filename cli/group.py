@@ -20,6 +20,7 @@ _MODULES = {
     "show": "show",
     "cutout": "cutout",
     "match": "match",
+    "provenance": "provenance",
     "export": "export",
     "import": "import_",
     "info": "info",

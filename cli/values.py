@@ -4,6 +4,7 @@ import json
 import math
 import re
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +115,7 @@ class VersionType(click.ParamType[tuple[int, int]]):
 
 
 class ParameterType(click.ParamType[tuple[str, Any]]):
-    """One parameter of a process: ``name=value``, the value as TOML writes it, else taken as text."""
+    """One parameter of a process: ``name=value``, the value as JSON or TOML writes it, else taken as text."""
 
     name = "name=value"
 
@@ -125,10 +126,10 @@ class ParameterType(click.ParamType[tuple[str, Any]]):
         name, equals, text = str(value).partition("=")
         if not equals or not name.strip():
             self.fail(f"{value!r} is not a parameter; expected NAME=VALUE, such as threshold=5.0", param, ctx)
-        try:
-            return name.strip(), tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            return name.strip(), text
+        for read in (json.loads, lambda text: tomllib.loads(f"value = {text}")["value"]):
+            with suppress(ValueError):
+                return name.strip(), read(text)
+        return name.strip(), text
 
 
 class RadiusType(click.ParamType[float]):

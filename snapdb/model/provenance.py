@@ -19,6 +19,8 @@ SNAPPL_MD5 = "snappl-md5"
 """The ids that snappl 0.48 gives, so that its databases can be taken over unchanged."""
 HASH_SCHEMES = (SNAPDB_1, SNAPPL_MD5)
 
+_PARTS = {"process", "major", "minor", "params", "environment", "env_major", "env_minor", "hash_scheme"}
+
 Upstreams: TypeAlias = "Sequence[Provenance] | Provenance | None"
 
 
@@ -180,6 +182,50 @@ class Provenance:
             raise ProvenanceError(msg, process=made.process)
         return made
 
+    @classmethod
+    def from_recursive_dict(cls, given: Any, *, where: str = "") -> Self:
+        """Rebuild a provenance, with everything upstream, from :meth:`recursive_dict`.
+
+        Parameters
+        ----------
+        given : dict
+            JSON values. ``id`` may be missing; where it is there, it must come out.
+        where : str
+            Where they are from, for messages.
+
+        Returns
+        -------
+        Provenance
+            With the same id.
+
+        Raises
+        ------
+        ProvenanceError
+            If a part is missing, unknown or of the wrong type, or the id does not come out; the
+            message names the place.
+        """
+        if not isinstance(given, Mapping) or "process" not in given:
+            msg = f"{where}: {given!r:.60} is no provenance; expected an object with 'process'"
+            raise ProvenanceError(msg, path=where)
+        parts = dict(given)
+        expected = parts.pop("id", None)
+        upstreams = parts.pop("upstreams", [])
+        if not isinstance(upstreams, list) or (unknown := parts.keys() - _PARTS):
+            wrong = f"unknown {sorted(unknown)}" if isinstance(upstreams, list) else "upstreams is no list"
+            msg = f"{where}: {wrong}; expected the parts that recursive_dict() gives"
+            raise ProvenanceError(msg, path=where)
+        made = cls(
+            **parts,
+            upstreams=[
+                cls.from_recursive_dict(one, where=f"{where} upstreams[{n}]")
+                for n, one in enumerate(upstreams)
+            ],
+        )
+        if expected is not None and str(made.id) != expected:
+            msg = f"{where}: the id of {made.process!r} comes out as {made.id}, not as {expected}"
+            raise ProvenanceError(msg, path=where)
+        return made
+
     def spec_dict(self) -> dict[str, Any]:
         """Give what the id is made of as plain JSON values, upstreams by their ids."""
         spec = {
@@ -199,7 +245,7 @@ class Provenance:
         spec = self.spec_dict()
         del spec["upstream_ids"]
         upstreams = [upstream.recursive_dict() for upstream in self.upstreams]
-        return {"id": str(self.id), **spec, "upstreams": upstreams}
+        return {"id": str(self.id), **spec, "hash_scheme": self.hash_scheme, "upstreams": upstreams}
 
     def __eq__(self, other: object) -> bool:
         return self.id == other.id if isinstance(other, Provenance) else NotImplemented

@@ -154,6 +154,11 @@ def find_provenances(connection: Connection, process: str | None) -> list[Proven
     return found
 
 
+def find_ids(connection: Connection) -> list[UUID]:
+    """List the ids of all provenances."""
+    return list(connection.execute(select(provenance.c.id).order_by(provenance.c.id)).scalars())
+
+
 _BATCH = 200
 
 

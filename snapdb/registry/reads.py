@@ -39,6 +39,24 @@ def read_inputs(connection: Connection, image_id: UUID) -> tuple[UUID, ...]:
     return tuple(connection.execute(query.order_by(image_input.c.number)).scalars())
 
 
+def read_input_edges(connection: Connection, image_id: UUID) -> list[tuple[UUID, UUID]]:
+    """Read (image, input) of an image and of all that it was made from, in the order given."""
+    edges = image_input.c
+    tree = select(edges.input_id.label("id")).where(edges.image_id == image_id).cte("tree", recursive=True)
+    tree = tree.union(select(edges.input_id).join(tree, edges.image_id == tree.c.id))
+    inside = (edges.image_id == image_id) | edges.image_id.in_(select(tree.c.id))
+    query = select(edges.image_id, edges.input_id).where(inside).order_by(edges.image_id, edges.number)
+    return [(id_, input_id) for id_, input_id in connection.execute(query)]
+
+
+def read_products(connection: Connection, image_id: UUID) -> list[UUID]:
+    """Read the ids of all images that were made from one, directly or not."""
+    edges = image_input.c
+    tree = select(edges.image_id.label("id")).where(edges.input_id == image_id).cte("tree", recursive=True)
+    tree = tree.union(select(edges.image_id).join(tree, edges.input_id == tree.c.id))
+    return list(connection.execute(select(tree.c.id).order_by(tree.c.id)).scalars())
+
+
 def read_values(connection: Connection, name: str) -> list[Any]:
     """Read the distinct values of a column, sorted, without what is not known.
 

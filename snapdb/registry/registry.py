@@ -9,20 +9,19 @@ from uuid import UUID
 from snapdb.errors import NotFoundError
 from snapdb.model.file import FileRecord
 from snapdb.model.image import ImageRecord, NewImage, PlaneRecord
-from snapdb.model.provenance import Provenance, TagChange
 from snapdb.model.search import Bound, Search, make_search
 from snapdb.registry import files as file_rows
-from snapdb.registry import provenances, reads, writes
+from snapdb.registry import reads, writes
 from snapdb.registry.adding.add import AddedImage, add_images
-from snapdb.registry.connected import Connected
 from snapdb.registry.ewkb import Vertices
 from snapdb.registry.footprints import FootprintBlock, read_footprints
+from snapdb.registry.lineage import Lineage
 from snapdb.registry.queries import make_statement
 from snapdb.registry.records import make_records
 from snapdb.registry.resolve import resolve
 
 
-class Registry(Connected):
+class Registry(Lineage):
     """What images there are, where they lie, and what made them.
 
     Open one with :meth:`open`; use it from any number of threads. Each method is
@@ -30,110 +29,6 @@ class Registry(Connected):
     raises comes out as an error of :mod:`snapdb.errors`: besides those that a
     method names, any may raise RegistryClosedError and RegistryUnavailableError.
     """
-
-    # Provenance
-
-    def add_provenance(self, provenance: Provenance, *, exists: bool | None = None) -> None:
-        """Save a provenance and everything upstream of it.
-
-        Parameters
-        ----------
-        provenance : Provenance
-            What to save.
-        exists : bool, optional
-            None saves what is missing; False demands that it is new, True that it
-            is there already.
-
-        Raises
-        ------
-        ConflictError
-            If it is there already, and `exists` is False.
-        NotFoundError
-            If it is not there, and `exists` is True.
-        """
-        with self._transaction(writes=True) as connection:
-            provenances.add_provenance(connection, provenance, exists=exists)
-
-    def get_provenance(self, id: UUID) -> Provenance:  # noqa: A002  # what every record calls it
-        """Read a provenance with everything upstream of it.
-
-        Raises
-        ------
-        NotFoundError
-            If there is none of this id.
-        """
-        with self._transaction() as connection:
-            found = provenances.read_provenances(connection, [id])
-        if not found:
-            msg = f"no provenance {id} is registered"
-            raise NotFoundError(msg, provenance_id=id)
-        return found[0]
-
-    def find_provenances(self, *, process: str | None = None) -> list[Provenance]:
-        """Find provenances, of one process or all, sorted by process and version."""
-        with self._transaction() as connection:
-            return provenances.find_provenances(connection, process)
-
-    def find_downstream(self, id: UUID) -> list[UUID]:  # noqa: A002  # what every record calls it
-        """Find the ids of all provenances that build on one, directly or not."""
-        with self._transaction() as connection:
-            return provenances.find_downstream(connection, id)
-
-    def tag_provenance(self, tag: str, provenance: Provenance, *, replace: bool = False) -> None:
-        """Let a tag point to a registered provenance, for its process.
-
-        Parameters
-        ----------
-        tag : str
-            The name; each process has its own tags.
-        provenance : Provenance
-            What it shall point to.
-        replace : bool
-            Whether it may point elsewhere now; the change is kept in its history.
-
-        Raises
-        ------
-        NotFoundError
-            If the provenance is not registered.
-        ProvenanceError
-            If it is registered under another process.
-        ConflictError
-            If the tag points elsewhere, and `replace` is False.
-        """
-        with self._transaction(writes=True) as connection:
-            provenances.set_tag(connection, tag, provenance, replace=replace)
-
-    def get_tagged(self, tag: str, process: str) -> Provenance:
-        """Read what a tag of a process points to.
-
-        Raises
-        ------
-        NotFoundError
-            If there is no such tag; the message names those there are.
-        """
-        with self._transaction() as connection:
-            tags = provenances.find_tags(connection)
-            if (tag, process) in tags:
-                return provenances.read_provenances(connection, [tags[tag, process]])[0]
-        names = ", ".join(f"{t} ({p})" for t, p in list(tags)[:20]) or "none"
-        msg = f"no tag {tag!r} of process {process!r}; there are: {names}"
-        raise NotFoundError(msg, tag=tag, process=process)
-
-    def find_tagged(self, tag: str) -> list[Provenance]:
-        """Find what a tag points to, for every process that has it."""
-        with self._transaction() as connection:
-            ids = list(provenances.find_tags(connection, tag=tag).values())
-            return provenances.read_provenances(connection, ids) if ids else []
-
-    def find_tags(self) -> list[tuple[str, str]]:
-        """List every tag with its process."""
-        with self._transaction() as connection:
-            return list(provenances.find_tags(connection))
-
-    def tag_history(self, tag: str, process: str) -> list[TagChange]:
-        """Read what a tag has pointed to, the first first."""
-        with self._transaction() as connection:
-            return provenances.read_history(connection, tag, process)
 
     # Images
 
@@ -343,6 +238,16 @@ class Registry(Connected):
         """Read the ids of the images that an image was made from; none for one that was not."""
         with self._transaction() as connection:
             return reads.read_inputs(connection, image_id)
+
+    def get_input_edges(self, image_id: UUID) -> list[tuple[UUID, UUID]]:
+        """Read (image, input) of an image and of all that it was made from, in the order given."""
+        with self._transaction() as connection:
+            return reads.read_input_edges(connection, image_id)
+
+    def find_products(self, image_id: UUID) -> list[UUID]:
+        """Find the ids of all images that were made from one, directly or not."""
+        with self._transaction() as connection:
+            return reads.read_products(connection, image_id)
 
     def delete_images(self, ids: Sequence[UUID]) -> int:
         """Take images out, and give how many there were; files stay where they are.
