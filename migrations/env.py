@@ -1,11 +1,13 @@
-"""How alembic reaches a registry: one connection, one migration at a time, no long waits."""
+"""How alembic reaches a registry: one connection, one transaction, no long waits."""
 
 import os
 
 from alembic import context
 from sqlalchemy import Connection, text
 
-from snapdb.registry.engine import WRITES, make_engine, read_url
+from snapdb.registry.engine import WRITES, make_engine, read_url, show_url
+from snapdb.registry.limits import Limits
+from snapdb.registry.roles import ensure_roles, warn_of_lacking
 from snapdb.registry.schema import describes_snapdb
 from snapdb.registry.tables import metadata
 
@@ -14,7 +16,7 @@ _LOCK = 0x736E6170
 
 
 def _run(connection: Connection) -> None:
-    """Bring the schema behind a connection to where it shall be."""
+    """Bring the schema behind a connection to where it shall be, as a whole or not at all."""
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -22,11 +24,33 @@ def _run(connection: Connection) -> None:
         compare_type=True,
         render_as_batch=connection.dialect.name == "sqlite",
         transaction_per_migration=False,
+        transactional_ddl=True,  # SQLite too: its transactions begin where SQLAlchemy says
     )
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SET LOCAL lock_timeout = '30s'"))
+            for statement in _limits.statements():
+                connection.execute(text(statement))
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
+        context.run_migrations()
+        if connection.dialect.name == "postgresql" and context.config.attributes.get("with_roles"):
+            ensure_roles(connection)
+            warn_of_lacking(connection, show_url(connection.engine.url))
+
+
+def _write_out() -> None:
+    """Write the statements, and run none."""
+    url = read_url(_find_url())
+    context.configure(
+        url=url,
+        dialect_name=url.get_backend_name(),
+        literal_binds=True,
+        transaction_per_migration=False,
+        transactional_ddl=True,
+    )
+    with context.begin_transaction():
+        if url.get_backend_name() == "postgresql":
+            for statement in _limits.statements():
+                context.execute(statement)
         context.run_migrations()
 
 
@@ -36,12 +60,12 @@ def _find_url() -> str:
     return given or os.environ["SNAPDB_URL"]
 
 
+_limits: Limits = context.config.attributes.get("limits") or Limits()
 if context.is_offline_mode():
-    context.configure(url=_find_url(), target_metadata=metadata, literal_binds=True)
-    with context.begin_transaction():
-        context.run_migrations()
+    _write_out()
 else:
     engine = make_engine(read_url(_find_url()), pooled=False)
+    _limits.apply(engine)
     with engine.connect().execution_options(**{WRITES: True}) as opened:
         _run(opened)
     engine.dispose()
