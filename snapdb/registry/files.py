@@ -80,7 +80,8 @@ def ensure_files(connection: Connection, given: Iterable[FileRecord], *, update_
         Ids by key. A known file whose bytes have changed is left as it was unless `update_known`.
     """
     records = {record.key: record for record in sorted(given, key=lambda r: r.key)}
-    ids = {record.key: record.id or make_id() for record in records.values()}
+    # New ids for all: one that comes with a record must not pass for one that was just given.
+    ids = {key: make_id() for key in records}
     encode = ENCODINGS[connection.dialect.name].id
     rows = [(encode(ids[key]), *_values_of(record)) for key, record in records.items()]
     if not rows or choose_loader(connection).insert_new(file, _COLUMNS, rows, ["key"]) == len(rows):

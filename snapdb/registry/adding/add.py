@@ -60,6 +60,7 @@ def add_images(
     for batch in _prepare_ahead(images, files):
         adding.take(batch)
     adding.problems.raise_any(adding.count)
+    adding.check_other_files()
     return adding.added
 
 
@@ -167,6 +168,11 @@ class _Adding:
             for one in new.planes:
                 if self._files[one.path].key in changed:
                     batch.problems.add(row, ConflictError, **changed[self._files[one.path].key])
+
+    def check_other_files(self) -> None:
+        """Refuse a changed file that no plane lies in: whoever gave it meant it."""
+        for change in self._kept.changed.values():
+            raise ConflictError(change["reason"], **{k: v for k, v in change.items() if k != "reason"})
 
     def _match_known(self, batch: Batch) -> None:
         """Give images that are registered already their ids and outcomes, the others new ids."""
