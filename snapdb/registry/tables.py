@@ -24,6 +24,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -216,9 +217,16 @@ image = Table(
     Index("ix_image_mjd", "mjd"),
     Index("ix_image_observation_id_sca_band", "observation_id", "sca", "band"),
     Index("ix_image_dec", "dec"),
-    Index("ix_image_footprint", "footprint", "band", "mjd", postgresql_using="gist").ddl_if(
-        dialect="postgresql"
-    ),
+    # Partial by a condition that always holds, and that only questions of position state: for others the
+    # planner takes it for a cheap index of band and mjd, and walks through most of it.
+    Index(
+        "ix_image_footprint",
+        "footprint",
+        "band",
+        "mjd",
+        postgresql_using="gist",
+        postgresql_where=text("hdu >= 0"),
+    ).ddl_if(dialect="postgresql"),
 )
 
 plane = Table(

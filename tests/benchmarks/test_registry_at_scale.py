@@ -88,6 +88,19 @@ def test_containment(
         assert {record.id for record in records} == {id_ for (id_,) in ids}
 
 
+def test_band_and_time_without_a_position(roman_sky: Any, bare: psycopg.Connection) -> None:
+    """The planner must not take the index of footprints for an index of band and time."""
+    for asked in (
+        {"band": "F129", "mjd_min": 61000.0, "mjd_max": 61010.0},
+        {"mjd_min": 61500, "mjd_max": 61501},
+    ):
+        statement = make_statement(make_search(**asked), "postgresql")
+        plan = bare.execute(f"EXPLAIN {statement.sql}", statement.values).fetchall()
+        text = "\n".join(line for (line,) in plan)
+        assert "ix_image_footprint" not in text
+        assert "mjd" in text.split("Index")[1]
+
+
 @contextmanager
 def footprint_alone(connection: psycopg.Connection) -> Iterator[None]:
     """Put an index of the footprints alone in the place of the composite one, for a while."""
