@@ -6,8 +6,13 @@ module              holds
 ``registry``        :class:`Registry`, what the rest of snapdb sees
 ``connected``       opening and closing; the connections it holds
 ``tables``          the tables; ``schema`` their version, ``engine`` connections
-``queries``         searches as statements; ``records`` rows as records
-``writes``          images in; ``files``, ``provenances``, ``reads`` the rest
+``queries``         searches as statements; ``filters`` their criteria,
+                    ``resolve`` what takes a statement of its own
+``records``         rows as records
+``adding``          images in, however many; ``loaders`` writes whole tables
+``writes``          images out; ``files``, ``provenances``, ``reads`` the rest
+``lineage``         the provenance side of the registry
+``roles``           who may do what on PostgreSQL; ``limits`` how long to wait
 ``spatial``         how each database finds images by position
 ``footprints``      footprints column by column, for many positions
 ``errors``          where the errors of databases become snapdb's

@@ -10,6 +10,8 @@ module          holds
 ``footprint``   :class:`Footprint`, the spherical polygon that an image covers
 ``polygon``     the plane geometry under it
 ``matching``    many positions against many footprints
+``region``      circles, polygons, boxes and ranges to search in
+``relate``      which footprints overlap, cover, contain or lie within a region
 ``time``        header and user times as MJD
 ``units``       angles and coordinates as users write them
 ==============  ==============================================================

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from astropy.time import Time
 from astropy.wcs import WCS
 
@@ -46,7 +47,9 @@ def test_shell_commands_work_as_printed(images: Path) -> None:
         done = subprocess.run(run, capture_output=True, text=True, check=False, cwd=images)
         assert done.returncode == 0, (line, done.stderr)
         if " find " in line:
-            assert "r" in done.stdout
+            assert "-o " in line or ("3\n" if "--count" in line else "r") in done.stdout
+    assert len(Table.read(images / "nearest.ecsv")) == 1
+    assert (images / "observations.parquet").stat().st_size > 0
     assert len(list(images.glob("stamp_*.fits"))) == 2
 
 
