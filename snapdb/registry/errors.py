@@ -112,6 +112,13 @@ def _make_error(err: BaseException, url: str) -> SnapdbError:
     return kind(f"registry {url}: {advice} ({said})", url=url)
 
 
+def was_in_the_way(err: RegistryUnavailableError) -> bool:
+    """Tell whether another writer's transaction undid this one, which may be tried again at once."""
+    cause = err.__cause__
+    driver = cause.orig if isinstance(cause, DBAPIError) else cause
+    return isinstance(driver, psycopg.Error) and (driver.sqlstate or "").startswith("40")
+
+
 def _find_refusal(text: str) -> str:
     """Tell the SQLSTATE of a connection that failed; one that nobody answered where nothing else is said."""
     return next((state for words, state in _REFUSALS if re.search(words, text)), _UNREACHABLE)

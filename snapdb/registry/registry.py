@@ -6,19 +6,23 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from snapdb.errors import NotFoundError
+from snapdb.errors import NotFoundError, RegistryUnavailableError
 from snapdb.model.file import FileRecord
 from snapdb.model.image import ImageRecord, NewImage, PlaneRecord
 from snapdb.model.search import Bound, Search, make_search
 from snapdb.registry import files as file_rows
 from snapdb.registry import reads, writes
 from snapdb.registry.adding.add import AddedImage, add_images
+from snapdb.registry.errors import was_in_the_way
 from snapdb.registry.ewkb import Vertices
 from snapdb.registry.footprints import FootprintBlock, read_footprints
 from snapdb.registry.lineage import Lineage
 from snapdb.registry.queries import make_statement
 from snapdb.registry.records import make_records
 from snapdb.registry.resolve import resolve
+
+_ATTEMPTS = 5
+"""How often images are offered that another writer's transaction undoes."""
 
 
 class Registry(Lineage):
@@ -68,8 +72,15 @@ class Registry(Lineage):
         self._check_open()
         if isinstance(images, Sequence) and not images:
             return []
-        with self._transaction(writes=True) as connection:
-            return add_images(connection, self._spatial, images, files, update_known=update)
+        attempts = _ATTEMPTS if isinstance(images, Sequence) else 1
+        while True:
+            attempts -= 1
+            try:
+                with self._transaction(writes=True) as connection:
+                    return add_images(connection, self._spatial, images, files, update_known=update)
+            except RegistryUnavailableError as err:
+                if attempts == 0 or not was_in_the_way(err):
+                    raise
 
     def get_image(self, id: UUID) -> ImageRecord:  # noqa: A002  # what every record calls it
         """Read one image.

@@ -4,10 +4,12 @@ Run with ``pytest -m benchmark -s tests/benchmarks/test_registry_at_scale.py``; 
 from ``SNAPDB_BENCH_IMAGES`` (1,000,000). Ratios of medians in one run; every answer is compared.
 """
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -138,3 +140,48 @@ def test_the_composite_index(roman_sky: Any, bare: psycopg.Connection, *, deep: 
     assert "ix_image_plain" in other_plan
     assert found == again
     assert sum(map(len, found)) > 0
+
+
+DEEP_POSITIONS = 100_000
+MEMORY_KB = 2_000_000
+STREAM = """
+import resource, sys, time
+import numpy as np
+import snapdb
+archive = snapdb.Archive(snapdb.registry.Registry.open(sys.argv[1]), snapdb.storage.LocalStore(sys.argv[2]))
+ra, dec = np.load(sys.argv[3])
+counts = np.zeros(len(ra), dtype=np.int64)
+started = time.perf_counter()
+for block in archive.match((ra, dec)).iter_blocks():
+    counts += np.bincount(block.row, minlength=len(ra))
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+np.save(sys.argv[3], counts)
+"""
+
+
+@pytest.mark.parametrize("dialect", ["postgis", "sqlite"])
+def test_many_pairs_stream_in_bounded_memory(
+    roman_sky: Any, request: pytest.FixtureRequest, tmp_path: Path, dialect: str
+) -> None:
+    """Positions in the deep fields, each in hundreds of images; a process of its own tells its memory."""
+    url = request.getfixturevalue(f"roman_{dialect}")
+    positions = np.array(roman_sky.positions(DEEP_POSITIONS, deep=True)).T
+    table = tmp_path / "positions.npy"
+    np.save(table, positions)
+    (tmp_path / "stream.py").write_text(
+        STREAM.replace("import snapdb\n", "import snapdb, snapdb.registry, snapdb.storage\n")
+    )
+    done = subprocess.run(
+        [sys.executable, tmp_path / "stream.py", url, tmp_path, table],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    seconds, memory = map(float, done.stdout.split())
+    counts = np.load(table)
+    report(f"{dialect}: {counts.sum() / 1e6:.1f} million pairs in {seconds:.1f} s, {memory / 1e3:.0f} MB")
+    with Registry.open(url) as registry:
+        for row in range(0, DEEP_POSITIONS, DEEP_POSITIONS // 50):
+            ra, dec = positions[:, row]
+            assert registry.count_images(make_search(ra=ra, dec=dec)) == counts[row]
+    assert memory < MEMORY_KB

@@ -6,7 +6,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
 
 from snapdb.model.provenance import Provenance
 from snapdb.model.search import make_search
@@ -140,3 +147,30 @@ def test_a_killed_writer_leaves_nothing(registry_url: str, tmp_path: Path) -> No
         finish(next_one)  # and nobody waits for the dead
         assert registry.count_images(make_search()) == IMAGES
         assert registry.count_images(make_search(mjd_min=1000)) == 0
+
+
+@pytest.mark.postgis
+def test_a_transaction_that_another_undid_is_tried_again(
+    registry_url: str, ingest: Provenance, make_image: Any, files_of: Any
+) -> None:
+    """Two files are locked by the two sides in opposite order; the server undoes one, and both end well."""
+    if registry_url.startswith("sqlite"):
+        pytest.skip("SQLite has one writer at a time")
+    images = [make_image(f"{n}.fits") for n in range(2)]
+    files = files_of(*images)
+    with Registry.open(registry_url) as registry:
+        registry.add_provenance(ingest)
+        plain = make_url(registry_url).set(drivername="postgresql").render_as_string(hide_password=False)
+        values = "gen_random_uuid(), %s, 8640, 1600000000000000000, repeat('0', 64), 'fits', 'in_place'"
+        insert = f"INSERT INTO file VALUES ({values})"
+        with psycopg.connect(plain) as other, ThreadPoolExecutor(1) as pool:
+            other.execute("SET deadlock_timeout = '10min'")  # the other side finds it
+            other.execute(insert, ["store/1.fits"])
+            waiting = pool.submit(registry.add_images, images, files)
+            while not other.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+                time.sleep(0.01)
+            other.execute(insert, ["store/0.fits"])
+            other.commit()
+            added = waiting.result()
+        assert len({one.id for one in added}) == 2
+        assert registry.count_images(make_search()) == 2
