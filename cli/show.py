@@ -70,7 +70,7 @@ def _describe(archive: "Archive", image_id: UUID) -> dict[str, Any]:
         "bad_bits": record.bad_bits,
         "properties": dict(record.properties),
         "planes": [
-            {"file": plane.file_key, **plane.layout.to_dict()}
+            {"file": plane.file_key, **{k: v for k, v in plane.layout.to_dict().items() if k != "tiles"}}
             for plane in archive.registry.get_planes([image_id])[image_id]
         ],
         "footprint": [[round(ra, 9), round(dec, 9)] for ra, dec in archive.registry.get_footprint(image_id)],

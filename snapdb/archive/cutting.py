@@ -89,6 +89,8 @@ def cut(image: "Image", placement: Placement, fill_value: float) -> Cut:
     parts = image.read_box(names, placement.source)
     whole = placement.source.shape == placement.result.shape
     flag_bits = dict(image.flag_bits)
+    if whole and all(part.base is None and part.dtype.isnative for part in parts.values()):
+        return Cut(planes={name: parts[name] for name in names}, placement=placement, flag_bits=flag_bits)
     planes: dict[str, PixelArray] = {}
     for name in names:
         part = parts[name]

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from snapdb.errors import ChangedFileError, NotFoundError
+from snapdb.errors import ChangedFileError, NotFoundError, ObjectMissingError
 from snapdb.model.image import PlaneRecord
 from snapdb.pixels.box import Box
 from snapdb.storage import LocalStore
@@ -96,8 +96,6 @@ class FilePlanes:
         ChangedFileError
             If a file differs from what was registered.
         """
-        from snapdb.formats.read import open_planes
-
         readers: dict[str, PlaneReader] = {}
         planes: dict[str, PixelArray] = {}
         with ExitStack() as stack:
@@ -105,9 +103,7 @@ class FilePlanes:
                 record = self._record(name)
                 reader = readers.get(record.file_key)
                 if reader is None:
-                    self._check(record)
-                    reader = stack.enter_context(open_planes(self._store.path_of(record.file_key)))
-                    readers[record.file_key] = reader
+                    reader = readers[record.file_key] = stack.enter_context(self._open(record))
                 layout = record.layout
                 planes[name] = reader.read_all(layout) if box is None else reader.read(layout, box)
         return planes
@@ -120,14 +116,23 @@ class FilePlanes:
             raise NotFoundError(msg, plane=name)
         return record
 
-    def _check(self, record: PlaneRecord) -> None:
-        """Refuse a file that is not what the registry knows."""
-        found = self._store.stat(record.file_key)
-        if (found.size, found.mtime_ns) != (record.file_size, record.file_mtime_ns):
-            path = self._store.path_of(record.file_key)
+    def _open(self, record: PlaneRecord) -> "PlaneReader":
+        """Open a plane's file; refuse one that is not what the registry knows."""
+        from snapdb.formats.read import PlaneReader
+
+        path = self._store.path_of(record.file_key)
+        try:
+            reader = PlaneReader(path)
+        except ObjectMissingError:
+            self._store.stat(record.file_key)  # says what to do about it
+            raise
+        size, mtime_ns = reader.stamp
+        if (size, mtime_ns) != (record.file_size, record.file_mtime_ns):
+            reader.close()
             msg = (
                 f"{path} has changed since it was registered "
-                f"({record.file_size} bytes then, {found.size} now, or another modification time); "
+                f"({record.file_size} bytes then, {size} now, or another modification time); "
                 f"index it again with `snapdb ingest --update {path}`"
             )
             raise ChangedFileError(msg, path=str(path))
+        return reader

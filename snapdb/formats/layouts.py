@@ -3,6 +3,7 @@
 from snapdb.errors import CorruptFileError
 from snapdb.formats.cards import Cards
 from snapdb.formats.scan import HduFrame
+from snapdb.formats.tile_table import find_blank, make_table
 from snapdb.model.layout import Codec, Container, Meaning, PlaneLayout
 
 STORED = {8: "|u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
@@ -54,6 +55,8 @@ def make_layout(
         raise CorruptFileError(msg, hdu=frame.index)
     cards = frame.cards
     scale, zero, blank = _read_scaling(cards, frame.bitpix)
+    if frame.compression and blank is None and frame.bitpix > 0:
+        blank = find_blank(frame)
     softening = _read_asinh(cards) if asinh else None
     linear = meaning is Meaning.DIRECT and softening is None
     return PlaneLayout(
@@ -73,6 +76,7 @@ def make_layout(
         tile_shape=_tile_shape(frame),
         meaning=meaning,
         asinh=softening,
+        tiles=make_table(frame) if frame.compression else None,
     )
 
 

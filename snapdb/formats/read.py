@@ -1,30 +1,34 @@
-"""From a layout to pixels: any box of a plane, without parsing its header.
+"""From a layout to pixels: any box of a plane of a local file, without parsing its header.
 
-Plain files are read row by row with positioned reads, which share no file
-position and so may run in several threads at once. Wrapped files have no random
-access: their bytes are unwrapped once, and kept in bounded memory.
+What to read is planned first (:mod:`snapdb.formats.plan`). Plain files are read with
+positioned reads, which share no file position and so may run in several threads at
+once. Wrapped files have no random access: their bytes are unwrapped once, and kept
+in bounded memory.
 """
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self, cast
 
-import numpy as np
-
-from snapdb.errors import CorruptFileError, ObjectMissingError, ShapeError, StorageError
+from snapdb.errors import ObjectMissingError, StorageError
+from snapdb.formats.find_tiles import with_tiles
 from snapdb.formats.kept import KEPT
-from snapdb.model.layout import Codec, Container, Meaning, PlaneLayout
+from snapdb.formats.plan import LOCAL_GAP_BYTES, ByteSource, plan_read
+from snapdb.formats.scaling import apply_scaling, finish_plane, to_linear
+from snapdb.model.layout import Codec, Container, PlaneLayout
 from snapdb.pixels.box import Box
 from snapdb.types import PixelArray
 
-if TYPE_CHECKING:
-    from snapdb.formats.tiles import TiledPlane
+__all__ = ["PlaneReader", "apply_scaling", "finish_plane", "open_planes", "read_box", "to_linear"]
 
-CONTIGUOUS_BYTES = 256 * 2**10
-"""A span of rows up to this long is read in one go: cheaper than a call for each row."""
+GAP_BYTES = LOCAL_GAP_BYTES
+"""Gap between rows up to which a file is read through."""
+ADVISED_BYTES = 4 * 2**20
+"""Reads that span up to this much are announced to the system as one, others one by one."""
 
 
 class PlaneReader:
@@ -45,8 +49,8 @@ class PlaneReader:
     Notes
     -----
     Reads may come from several threads. What is kept until :meth:`close`: one
-    file descriptor, the unwrapped bytes of a gzip or bzip2 file, and astropy's
-    view of tile-compressed HDUs.
+    file descriptor, the unwrapped bytes of a gzip or bzip2 file, and the tables of
+    tiles that the layouts do not hold.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -54,7 +58,7 @@ class PlaneReader:
         self._fd: int | None = _open_descriptor(self._path)
         self._lock = threading.Lock()
         self._unwrapped: bytes | None = None
-        self._tiles: dict[int, TiledPlane] = {}
+        self._tiles: dict[int, PlaneLayout] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -89,17 +93,21 @@ class PlaneReader:
         StorageError
             The reader is closed, or the disk fails.
         """
-        if box.x0 < 0 or box.y0 < 0 or box.x1 > layout.width or box.y1 > layout.height:
-            msg = (
-                f"{self._path}: box x {box.x0}..{box.x1}, y {box.y0}..{box.y1} reaches beyond plane "
-                f"{layout.name!r} of {layout.width} x {layout.height} pixels"
-            )
-            raise ShapeError(msg, path=self._path, plane=layout.name)
-        if layout.codec is Codec.FITS_TILES:
-            data = self._read_tiles(layout, box)
-        else:
-            data = apply_scaling(self._read_rows(layout, box), layout)
-        return finish_plane(data, layout)
+        source: ByteSource = self
+        if layout.container is not Container.PLAIN:
+            source = BytesInMemory(self.unwrap())
+        if layout.codec is Codec.FITS_TILES and layout.tiles is None:
+            layout = self._with_tiles(layout, source)
+        plan = plan_read(layout, box, gap_bytes=GAP_BYTES, where=self._path)
+        return plan.decode(source.read_ranges(plan.ranges))
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Bytes of the open file, and its modification time in nanoseconds since 1970."""
+        if self._fd is None:
+            self.read_ranges(())
+        found = os.fstat(cast("int", self._fd))
+        return found.st_size, found.st_mtime_ns
 
     def read_all(self, layout: PlaneLayout) -> PixelArray:
         """Read a whole plane.
@@ -114,65 +122,45 @@ class PlaneReader:
     def close(self) -> None:
         """Let go of the file and of what was kept; a second call does nothing."""
         with self._lock:
-            for plane in self._tiles.values():
-                plane.close()
             self._tiles.clear()
             self._unwrapped = None
             if self._fd is not None:
                 os.close(self._fd)
                 self._fd = None
 
-    def _descriptor(self) -> int:
-        if self._fd is None:
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read bytes of the file as it lies on the disk.
+
+        Parameters
+        ----------
+        ranges : sequence of (begin, length)
+            Ascending.
+
+        Returns
+        -------
+        list of bytes
+            One for each range; shorter where the file ends.
+
+        Raises
+        ------
+        StorageError
+            The reader is closed, or the disk fails.
+        """
+        fd = self._fd
+        if fd is None:
             msg = f"{self._path}: read after the reader was closed; open it again"
             raise StorageError(msg, path=self._path)
-        return self._fd
-
-    def _read_rows(self, layout: PlaneLayout, box: Box) -> PixelArray:
-        """Read stored numbers row by row, or in one go where the span is short."""
-        stored = np.dtype(layout.stored_dtype)
-        stride = layout.width * stored.itemsize
-        begin = layout.offset + box.y0 * stride + box.x0 * stored.itemsize
-        length = box.width * stored.itemsize
-        span = (box.height - 1) * stride + length
-        if layout.container is not Container.PLAIN or span <= CONTIGUOUS_BYTES or length == stride:
-            raw = self._get_bytes(layout, begin, span)
-            view = np.ndarray(box.shape, stored, raw, strides=(stride, stored.itemsize))
-            return np.array(view)
-        rows = np.empty(box.shape, stored)
-        os.posix_fadvise(self._descriptor(), begin, span, os.POSIX_FADV_WILLNEED)
-        for number in range(box.height):
-            raw = self._get_bytes(layout, begin + number * stride, length)
-            rows[number] = np.frombuffer(raw, stored)
-        return rows
-
-    def _get_bytes(self, layout: PlaneLayout, begin: int, length: int) -> bytes:
-        """Give bytes of the unwrapped file."""
-        if layout.container is Container.PLAIN:
-            raw = self._pread(begin, length)
-        else:
-            raw = self.unwrap()[begin : begin + length]
-        if len(raw) < length:
-            missing = length - len(raw)
-            msg = f"{self._path}: plane {layout.name!r} ends {missing} bytes beyond the end of the file"
-            raise CorruptFileError(msg, path=self._path, plane=layout.name)
-        return raw
-
-    def _pread(self, begin: int, length: int) -> bytes:
-        """Read bytes at a place; the system gives at most 2 GB a call."""
-        parts: list[bytes] = []
-        while length > 0:
-            try:
-                part = os.pread(self._descriptor(), length, begin)
-            except OSError as err:
-                msg = f"{self._path}: reading {length} bytes at {begin} failed ({err.strerror})"
-                raise StorageError(msg, path=self._path) from err
-            if not part:
-                break
-            parts.append(part)
-            begin += len(part)
-            length -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        pread = os.pread
+        try:
+            if len(ranges) > 1:
+                _announce(fd, ranges)
+            parts = [pread(fd, length, begin) for begin, length in ranges]
+            if sum(map(len, parts)) < sum([length for _, length in ranges]):
+                parts = [_read_on(fd, part, *where) for part, where in zip(parts, ranges, strict=True)]
+        except OSError as err:
+            msg = f"{self._path}: reading from byte {ranges[0][0]} on failed ({err.strerror})"
+            raise StorageError(msg, path=self._path) from err
+        return parts
 
     def unwrap(self) -> bytes:
         """Give the unwrapped bytes of a gzip or bzip2 file, kept from the first call on.
@@ -186,20 +174,40 @@ class PlaneReader:
         """
         with self._lock:
             if self._unwrapped is None:
-                self._descriptor()
+                if self._fd is None:
+                    self.read_ranges(())
                 self._unwrapped = KEPT.read(self._path)
             return self._unwrapped
 
-    def _read_tiles(self, layout: PlaneLayout, box: Box) -> PixelArray:
-        from snapdb.formats.tiles import TiledPlane
+    def _with_tiles(self, layout: PlaneLayout, source: ByteSource) -> PlaneLayout:
+        """Give the table of tiles to a layout that was registered without."""
+        known = self._tiles.get(layout.hdu)
+        if known is None:
+            known = self._tiles[layout.hdu] = with_tiles(layout, source, where=self._path)
+        return replace(layout, tiles=known.tiles)
 
-        source = self.unwrap() if layout.container is not Container.PLAIN else self._path
-        with self._lock:
-            self._descriptor()
-            plane = self._tiles.get(layout.hdu)
-            if plane is None:
-                plane = self._tiles[layout.hdu] = TiledPlane(source, layout, self._path)
-            return plane.read(box)
+
+class BytesInMemory:
+    """A file's unwrapped bytes as a source.
+
+    Parameters
+    ----------
+    content : bytes
+        All of them.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Give the bytes of each range, fewer where the content ends before.
+
+        Parameters
+        ----------
+        ranges : sequence of (begin, length)
+            Ascending.
+        """
+        return [self._content[begin : begin + length] for begin, length in ranges]
 
 
 def open_planes(path: str | Path, layouts: Iterable[PlaneLayout] = ()) -> PlaneReader:
@@ -258,79 +266,35 @@ def read_box(path: str | Path | PlaneReader, layout: PlaneLayout, box: Box) -> P
         return reader.read(layout, box)
 
 
-def apply_scaling(stored: PixelArray, layout: PlaneLayout) -> PixelArray:
-    """Turn stored numbers into the header's: BSCALE, BZERO, BLANK (FITS Standard 4.0, 4.4.2.5).
-
-    Parameters
-    ----------
-    stored : ndarray
-        Owned, of ``layout.stored_dtype``.
-    layout : PlaneLayout
-        The plane.
-
-    Returns
-    -------
-    ndarray
-        In native byte order.
-    """
-    scale, zero = layout.bscale, layout.bzero
-    native = stored.dtype.newbyteorder("=")
-    if scale == 1.0 and zero == 0.0 and layout.blank is None:
-        return stored.astype(native, copy=False)
-    if stored.dtype.kind == "f":
-        data = stored.astype(native)
-    elif scale == 1.0 and layout.dtype.startswith(("uint", "int")) and zero != 0.0:
-        return _shift_sign(stored, layout)
-    else:
-        data = stored.astype("float64" if stored.dtype.itemsize > 2 else "float32")
-    if scale != 1.0:
-        np.multiply(data, scale, data)
-    if zero != 0.0:
-        data += zero
-    if layout.blank is not None:
-        data[stored == layout.blank] = np.nan
-    return data
+def _announce(fd: int, ranges: Sequence[tuple[int, int]]) -> None:
+    """Tell the system what will be read, so that it fetches it at once (sixfold faster off the cache)."""
+    begin, last = ranges[0][0], ranges[-1][0]
+    if _is_cached(fd, begin) and _is_cached(fd, last):
+        return
+    span = last + ranges[-1][1] - begin
+    for at, length in ((begin, span),) if span <= ADVISED_BYTES else ranges:
+        os.posix_fadvise(fd, at, length, os.POSIX_FADV_WILLNEED)
 
 
-def _shift_sign(stored: PixelArray, layout: PlaneLayout) -> PixelArray:
-    """Undo the convention for the other sign by flipping the highest bit."""
-    target = np.dtype(layout.dtype)
-    unsigned = np.dtype(f"u{target.itemsize}")
-    bits = stored.astype(stored.dtype.newbyteorder("="), copy=False).view(unsigned)
-    flipped: PixelArray = (bits ^ unsigned.type(1 << (8 * target.itemsize - 1))).view(target)
-    return flipped
+def _is_cached(fd: int, at: int) -> bool:
+    """Say whether a byte is in memory already; a sixth of what announcing a span that is costs."""
+    try:
+        return os.preadv(fd, [bytearray(1)], at, os.RWF_NOWAIT) == 1
+    except OSError:  # it would have to wait, or the filesystem cannot tell
+        return False
 
 
-def finish_plane(data: PixelArray, layout: PlaneLayout) -> PixelArray:
-    """Linearise an asinh plane, turn weights into noise, and settle the type."""
-    if layout.asinh is not None:
-        data = to_linear(data, *layout.asinh)
-    if layout.meaning is not Meaning.DIRECT:
-        from snapdb.pixels.noise import to_noise
-
-        data = to_noise(data, layout.meaning)
-    owned = np.ascontiguousarray(data, dtype=layout.dtype)
-    return owned if owned.base is None else owned.copy()
-
-
-def to_linear(stored: PixelArray, soften: float, offset: float) -> PixelArray:
-    """Undo the asinh scaling of Pan-STARRS1 images.
-
-    Parameters
-    ----------
-    stored : ndarray
-        Scaled values v.
-    soften, offset : float
-        BSOFTEN and BOFFSET.
-
-    Returns
-    -------
-    ndarray
-        ``offset + 2 soften sinh(v ln(10) / 2.5)``, float64 (Waters et al. 2020,
-        ApJS 251, 4, section 3.3: magnitudes on an asinh scale).
-    """
-    linear: PixelArray = offset + 2.0 * soften * np.sinh(stored.astype(np.float64) * (np.log(10.0) / 2.5))
-    return linear
+def _read_on(fd: int, part: bytes, begin: int, length: int) -> bytes:
+    """Read what a call left out: the system gives at most 2 GB at once, and less at the end of a file."""
+    parts = [part]
+    done = len(part)
+    while done < length:
+        part = os.pread(fd, length - done, begin + done)
+        if not part:
+            break
+        parts.append(part)
+        done += len(part)
+    return b"".join(parts)
 
 
 def _open_descriptor(path: str) -> int:

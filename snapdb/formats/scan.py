@@ -5,7 +5,7 @@ against the bytes that there are before anything is allocated (FITS Standard
 4.0, sections 3 to 4.4 and 7.3; tile compression: section 10).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import BinaryIO
 
@@ -21,6 +21,10 @@ MAX_AXES = 999
 """The greatest NAXIS that the standard allows."""
 MAX_HDUS = 100_000
 """The most HDUs that one file may have."""
+MAX_TABLE_BYTES = 64 * 2**20
+"""The longest table of tiles that is kept: a row a tile, some 32 bytes each."""
+MAX_TABLES_BYTES = 256 * 2**20
+"""The most bytes of such tables that are kept of one file."""
 _CHUNK = 8 * 2**20
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _STRUCTURE = (
@@ -52,6 +56,10 @@ class HduFrame:
     """ZCMPTYPE."""
     tile_shape: tuple[int, ...] | None = None
     """ZTILE1, ZTILE2, ... in the order of the axes."""
+    table: tuple[int, int] | None = None
+    """(bytes a row, rows) of the table that holds a compressed image."""
+    rows: bytes = b""
+    """The rows of that table, without its heap; empty where it is longer than any real one."""
 
     @cached_property
     def cards(self) -> Cards:
@@ -107,6 +115,7 @@ def scan_fits(stream: BinaryIO, size: int | None, *, name: str = "file") -> list
     """
     frames: list[HduFrame] = []
     offset = 0
+    budget = MAX_TABLES_BYTES
     while len(frames) < MAX_HDUS:
         header = _read_header(stream, len(frames), name)
         if header is None:
@@ -114,12 +123,48 @@ def scan_fits(stream: BinaryIO, size: int | None, *, name: str = "file") -> list
         begin = offset + _padded(len(header) + CARD)
         frame = _make_frame(header, len(frames), offset, begin, name)
         _check_extent(frame, size, name)
+        frame = _with_rows(stream, frame, budget)
+        budget -= len(frame.rows)
         reached = _skip_data(stream, frame, size, name)
         frames.append(frame)
         offset = begin + _padded(frame.data_size)
         if not reached:
             break
     return frames
+
+
+def read_frame(stream: BinaryIO, index: int, offset: int, *, name: str = "file") -> HduFrame:
+    """Read one HDU's frame, with the rows of its table where it is a compressed image.
+
+    Parameters
+    ----------
+    stream : binary file
+        Positioned at the header of an extension.
+    index : int
+        Of the HDU.
+    offset : int
+        Byte at which the header begins.
+    name : str
+        What errors call the file.
+
+    Raises
+    ------
+    CorruptFileError
+        There is no header of an extension, or it makes no sense.
+    """
+    header = _read_header(stream, index, name)
+    if header is None:
+        msg = f"{name}: HDU {index} does not begin at byte {offset}, where it was registered"
+        raise CorruptFileError(msg, path=name, hdu=index)
+    padding = _padded(len(header) + CARD)
+    frame = _make_frame(header, index, offset, offset + padding, name)
+    return _with_rows(stream, frame, MAX_TABLE_BYTES)
+
+
+def _with_rows(stream: BinaryIO, frame: HduFrame, budget: int) -> HduFrame:
+    """Add the rows of a compressed image's table; the stream is then behind them."""
+    size = frame.table[0] * frame.table[1] if frame.table is not None else 0
+    return replace(frame, rows=stream.read(size)) if 0 < size <= min(MAX_TABLE_BYTES, budget) else frame
 
 
 def _read_header(stream: BinaryIO, index: int, name: str) -> bytes | None:
@@ -199,6 +244,7 @@ def _make_frame(header: bytes, index: int, offset: int, begin: int, name: str) -
         bitpix=_whole(found, "ZBITPIX", where) if tiled else bitpix,
         compression=str(found.get("ZCMPTYPE", "")).strip() if tiled else None,
         tile_shape=_tiles(found, inner) if tiled else None,
+        table=(axes[0], axes[1]) if tiled and len(axes) == 2 else None,
     )
 
 
@@ -261,7 +307,7 @@ def _skip_data(stream: BinaryIO, frame: HduFrame, size: int | None, name: str) -
     if size is not None:
         stream.seek(frame.data_offset + padded)
         return frame.data_offset + padded < size
-    left = padded
+    left = padded - len(frame.rows)
     while left:
         chunk = stream.read(min(left, _CHUNK))
         if not chunk:

@@ -32,6 +32,62 @@ class Meaning(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TileTable:
+    """Where the tiles of a compressed plane lie, and how they were made (FITS Standard 4.0, section 10)."""
+
+    hdu_bytes: int
+    """Bytes of the HDU, header and data."""
+    rows_at: int = 0
+    """Byte of the table's first row in the unwrapped file; a row is a tile."""
+    row_bytes: int = 0
+    heap_at: int = 0
+    """Byte of the heap in the unwrapped file."""
+    heap_bytes: int = 0
+    lengths: str = ""
+    """Bytes of each tile, packed; empty where the plane is left to astropy."""
+    places: str = ""
+    """Byte of each tile in the heap, packed; empty where they follow one another."""
+    kinds: str = ""
+    """What each tile holds, packed: 0 what the compression says, 1 gzip, 2 bare numbers; empty for all 0."""
+    scale: tuple[int, str] | None = None
+    """Byte in the row, and numpy type, of ZSCALE; None where the plane is not quantised."""
+    zero: tuple[int, str] | None = None
+    """The same of ZZERO."""
+    blanks: tuple[int, str] | None = None
+    """The same of ZBLANK."""
+    blank: int | None = None
+    """Stored integer that means "no value" in every tile."""
+    dither: int | None = None
+    """1 or 2 for SUBTRACTIVE_DITHER_1 or _2, None for no dithering."""
+    seed: int = 0
+    """ZDITHER0."""
+    bare: str = ""
+    """numpy type of tiles of bare numbers."""
+    block_px: int = 32
+    """BLOCKSIZE of RICE_1."""
+    pixel_bytes: int = 4
+    """BYTEPIX of RICE_1."""
+    hscale: int = 0
+    """SCALE of HCOMPRESS_1."""
+    smooth: int = 0
+    """SMOOTH of HCOMPRESS_1."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the table as plain JSON values, without what is at its default."""
+        values = ((f.name, getattr(self, f.name), f.default) for f in fields(self))
+        return {name: value for name, value, default in values if value != default}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Rebuild a table from :meth:`to_dict`, after a trip through JSON."""
+        given = dict(values)
+        for name in ("scale", "zero", "blanks"):
+            if name in given:
+                given[name] = tuple(given[name])
+        return cls(**given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlaneLayout:
     """One plane of an image, as bytes in a file."""
 
@@ -62,6 +118,8 @@ class PlaneLayout:
     meaning: Meaning = Meaning.DIRECT
     asinh: tuple[float, float] | None = None
     """(BSOFTEN, BOFFSET) of an asinh-scaled plane (Pan-STARRS1), else None."""
+    tiles: TileTable | None = None
+    """Where the tiles lie; None for a raw plane, and for one registered before this was kept."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that no plane has."""
@@ -77,7 +135,10 @@ class PlaneLayout:
     def to_dict(self) -> dict[str, Any]:
         """Give the layout as plain JSON values, without what is at its default."""
         values = ((f.name, getattr(self, f.name)) for f in fields(self))
-        return {k: v for k, v in values if v != _DEFAULTS.get(k, _ABSENT)}
+        found = {k: v for k, v in values if v != _DEFAULTS.get(k, _ABSENT)}
+        if self.tiles is not None:
+            found["tiles"] = self.tiles.to_dict()
+        return found
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -86,13 +147,16 @@ class PlaneLayout:
         for name in ("tile_shape", "asinh"):
             if given.get(name) is not None:
                 given[name] = tuple(given[name])
-        for name, kind in (("container", Container), ("codec", Codec), ("meaning", Meaning)):
+        for name, kind in _CHOICES:
             if name in given:
                 given[name] = kind(given[name])
+        if given.get("tiles") is not None:
+            given["tiles"] = TileTable.from_dict(given["tiles"])
         return cls(**given)
 
 
 _ABSENT = object()
+_CHOICES = (("container", Container), ("codec", Codec), ("meaning", Meaning))
 _DEFAULTS: dict[str, Any] = {
     "bscale": 1.0,
     "bzero": 0.0,
@@ -103,4 +167,5 @@ _DEFAULTS: dict[str, Any] = {
     "tile_shape": None,
     "meaning": Meaning.DIRECT,
     "asinh": None,
+    "tiles": None,
 }

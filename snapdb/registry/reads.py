@@ -1,16 +1,19 @@
 """Parts of images that a search does not bring: planes, inputs, what values there are."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Text, bindparam, cast, select
 
 from snapdb.errors import SearchError
 from snapdb.model.image import PlaneRecord
 from snapdb.model.layout import PlaneLayout
 from snapdb.model.search import EQUALS
-from snapdb.registry.filters import column_of
+from snapdb.registry.filters import column_of, to_driver
+from snapdb.registry.queries import Statement, compile_select
 from snapdb.registry.tables import file, image, image_input, plane
 
 _BATCH = 500
@@ -31,6 +34,33 @@ def read_planes(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple
                 )
             )
     return {id_: tuple(found[id_]) for id_ in ids if id_ in found}
+
+
+@lru_cache(maxsize=2)
+def _planes_sql(dialect: str) -> str:
+    """Write the statement for the planes of one image."""
+    columns = (cast(plane.c.layout, Text), file.c.key, file.c.size, file.c.mtime_ns)
+    query = select(*columns).join(file, file.c.id == plane.c.file_id)
+    query = query.where(plane.c.image_id == bindparam("id")).order_by(plane.c.number)
+    return compile_select(query, dialect)[0]
+
+
+def make_planes_statement(image_id: UUID, dialect: str) -> Statement:
+    """Make the statement for the planes of one image, which is asked before each cutout."""
+    return Statement(_planes_sql(dialect), {"id": to_driver(image_id, dialect)})
+
+
+def make_planes(rows: Iterable[tuple[Any, ...]]) -> tuple[PlaneRecord, ...]:
+    """Make planes of the rows of that statement."""
+    return tuple(
+        PlaneRecord(
+            layout=PlaneLayout.from_dict(json.loads(text)),
+            file_key=key,
+            file_size=size,
+            file_mtime_ns=mtime_ns,
+        )
+        for text, key, size, mtime_ns in rows
+    )
 
 
 def read_inputs(connection: Connection, image_id: UUID) -> tuple[UUID, ...]:

@@ -223,6 +223,9 @@ class Registry(Lineage):
         dict
             Image -> its planes, ``data`` first; unknown images are left out.
         """
+        if len(image_ids) == 1:
+            rows = self._fetch(reads.make_planes_statement(image_ids[0], self.dialect))
+            return {image_ids[0]: reads.make_planes(rows)} if rows else {}
         with self._transaction() as connection:
             return reads.read_planes(connection, image_ids)
 
