@@ -1,7 +1,7 @@
 """Keep the planner from the index of footprints where no position is asked for.
 
-It took that index for questions of band and time alone, and walked through most of it. The
-index now holds the rows with ``hdu >= 0``, which are all; only questions that say so can use it.
+It took that index for questions of band and time alone, and walked through most of it. The index
+now holds ``band || ''`` and ``mjd + 0``, which only questions that ask for a position name.
 
 Revision: 0003
 Before it: 0002
@@ -17,21 +17,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    _build(where="hdu >= 0")
+    _build("footprint", sa.text("(band || '')"), sa.text("(mjd + 0)"))
 
 
 def downgrade() -> None:
-    _build(where=None)
+    _build("footprint", "band", "mjd")
 
 
-def _build(*, where: str | None) -> None:
-    if op.get_context().dialect.name != "postgresql":
-        return
-    op.drop_index("ix_image_footprint", "image")
-    op.create_index(
-        "ix_image_footprint",
-        "image",
-        ["footprint", "band", "mjd"],
-        postgresql_using="gist",
-        postgresql_where=None if where is None else sa.text(where),
-    )
+def _build(*parts: "str | sa.TextClause") -> None:
+    if op.get_context().dialect.name == "postgresql":
+        op.drop_index("ix_image_footprint", "image")
+        op.create_index("ix_image_footprint", "image", list(parts), postgresql_using="gist")

@@ -24,6 +24,7 @@ from sqlalchemy import (
     cast,
     false,
     func,
+    literal_column,
     or_,
     select,
 )
@@ -43,21 +44,29 @@ def column_of(name: str) -> Column[Any]:
     return image.c[name]
 
 
+def _target_of(name: str, spatial: bool) -> ColumnElement[Any]:  # noqa: FBT001  # as a shape has it
+    """Give what a criterion is asked of: beside a position, what PostgreSQL's index of footprints holds."""
+    column = column_of(name)
+    if spatial and name == "band":
+        return column.op("||", return_type=Text())(literal_column("''"))
+    return column + literal_column("0") if spatial and name == "mjd" else column
+
+
 def is_number(name: str) -> bool:
     """Tell whether a column holds floats, which do not go through text unharmed."""
     return isinstance(column_of(name).type, Double)
 
 
-def equal(name: str, count: int, dialect: str) -> ColumnElement[bool]:
+def equal(name: str, count: int, dialect: str, *, spatial: bool = False) -> ColumnElement[bool]:
     """Ask for one value, or any of several that come as one parameter."""
-    target = column_of(name)
+    kind, target = column_of(name).type, _target_of(name, spatial and dialect == "postgresql")
     key = f"eq_{name}"
     if count == 1:
-        return target == bindparam(key, type_=target.type)
+        return target == bindparam(key, type_=kind)
     if is_number(name):
-        return target.in_([bindparam(f"{key}_{n}", type_=target.type) for n in range(count)])
+        return target.in_([bindparam(f"{key}_{n}", type_=kind) for n in range(count)])
     if dialect == "postgresql":
-        return target == any_(bindparam(key, type_=ARRAY(target.type)))
+        return target == any_(bindparam(key, type_=ARRAY(kind)))
     values = func.json_each(bindparam(key, type_=Text)).table_valued("value")
     return target.in_(select(values.c.value))
 
@@ -73,10 +82,13 @@ def bind_equal(name: str, wanted: tuple[Any, ...], dialect: str) -> dict[str, An
     return {key: list(wanted) if dialect == "postgresql" else json.dumps(wanted)}
 
 
-def within(name: str, low: bool, high: bool, through_0: bool) -> ColumnElement[bool]:  # noqa: FBT001  # as a shape has it
-    """Ask for a range, ends included."""
-    target = column_of(name)
-    kind = Double if isinstance(target.type, Integer) else target.type
+def within(
+    bound: tuple[str, bool, bool, bool], dialect: str, *, spatial: bool = False
+) -> ColumnElement[bool]:
+    """Ask for a range, ends included; `bound` is that of a shape."""
+    name, low, high, through_0 = bound
+    target = _target_of(name, spatial and dialect == "postgresql")
+    kind = Double if isinstance(column_of(name).type, Integer) else column_of(name).type
     above = target >= bindparam(f"min_{name}", type_=kind)
     below = target <= bindparam(f"max_{name}", type_=kind)
     if low and high:

@@ -166,8 +166,9 @@ def build_select(shape: Shape, dialect: str) -> Select[Any]:
     """
     spatial = choose_spatial(dialect)
     conditions = [*spatial.conditions(shape.where)]
-    conditions += [equal(name, count, dialect) for name, count in shape.equals]
-    conditions += [within(*bound) for bound in shape.ranges]
+    near = shape.where != "anywhere"
+    conditions += [equal(name, count, dialect, spatial=near) for name, count in shape.equals]
+    conditions += [within(bound, dialect, spatial=near) for bound in shape.ranges]
     conditions += match_properties(shape.properties, dialect)
     conditions += [match_glob(dialect)] if shape.named else []
     if shape.after is not None:

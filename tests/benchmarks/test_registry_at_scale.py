@@ -136,7 +136,7 @@ def test_the_composite_index(roman_sky: Any, bare: psycopg.Connection, *, deep: 
         alone, again = median_of(send, statements)
     report(plan, f"composite {together:.3f} ms, footprint alone {alone:.3f} ms: {alone / together:.1f} times")
     assert "ix_image_footprint" in plan
-    assert "(band = " in plan.split("Filter:")[0]
+    assert "(band ||" in plan.split("Filter:")[0]
     assert "ix_image_plain" in other_plan
     assert found == again
     assert sum(map(len, found)) > 0

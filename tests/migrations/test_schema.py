@@ -177,7 +177,7 @@ def test_spatial_index_is_there(registry_url: str) -> None:
     engine = make_engine(read_url(registry_url), pooled=False)
     if engine.dialect.name == "postgresql":
         query = "SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_image_footprint'"
-        expected = "USING gist (footprint, band, mjd)"
+        expected = "USING gist (footprint, ((band || ''::text)), ((mjd + (0)::double precision)))"
     else:
         query = "SELECT sql FROM sqlite_master WHERE name = 'image_rtree'"
         expected = "USING rtree"

@@ -15,7 +15,6 @@ from sqlalchemy import (
     cast,
     func,
     literal,
-    literal_column,
     select,
 )
 
@@ -37,16 +36,11 @@ class PostgisSpatial:
 
     def conditions(self, where: Where) -> Sequence[ColumnElement[bool]]:
         """Give the condition on a footprint and the parameter ``point`` or ``near``."""
-        if where == "anywhere":
-            return []
         if where == "position":
-            found: ColumnElement[bool] = func.ST_Covers(image.c.footprint, bindparam("point", type_=Polygon))
-        else:
-            found = image.c.footprint.op("&&")(bindparam("near", type_=Polygon))
-        return [
-            found,
-            image.c.hdu >= literal_column("0"),
-        ]  # all rows: it lets the index of footprints be used
+            return [func.ST_Covers(image.c.footprint, bindparam("point", type_=Polygon))]
+        if where == "near":
+            return [image.c.footprint.op("&&")(bindparam("near", type_=Polygon))]
+        return []
 
     def bind_position(self, ra: float, dec: float) -> dict[str, Any]:
         """Give the point as hexadecimal EWKB."""
