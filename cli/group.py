@@ -21,6 +21,7 @@ _MODULES = {
     "cutout": "cutout",
     "match": "match",
     "provenance": "provenance",
+    "coverage": "coverage",
     "export": "export",
     "import": "import_",
     "info": "info",

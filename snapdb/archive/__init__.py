@@ -15,7 +15,10 @@ module                holds
 ``saving``            files that appear whole or not at all
 ``ingest``            from paths to rows; ``expand``, ``reading``, ``report`` are its steps
 ``registering``       rows of images that a user made by hand
+``finding``           what searches hand out; ``listing`` and ``columns`` make tables of it
 ``match``             tables of positions against images; ``positions`` reads them
+``coverage``          where images lie on the sky, and how deep
+``moving``            what other archives hold comes in, ObsCore goes out
 ``pictures``          contact sheets
 ====================  ==========================================================
 """

@@ -15,8 +15,10 @@ from snapdb.model.search import Search, make_search
 
 if TYPE_CHECKING:
     from astropy.table import Table
+    from mocpy import MOC  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
     from snapdb.archive.archive import Archive
+    from snapdb.archive.coverage.depth import DepthMap, Quantity
     from snapdb.archive.match import MatchResult, OnBadRow
     from snapdb.registry import Registry
 
@@ -236,3 +238,17 @@ class Finding:
         from snapdb.archive.match import match
 
         return match(self._archive, table, ra=ra, dec=dec, on_error=on_error, **criteria)
+
+    def compute_moc(self, *, max_order: int = 12, **criteria: Any) -> "MOC":
+        """Unite the footprints of images; see :func:`snapdb.archive.coverage.moc.compute_moc`."""
+        from snapdb.archive.coverage.moc import compute_moc
+
+        return compute_moc(self._archive, max_order=max_order, **criteria)
+
+    def compute_depth(
+        self, *, order: int | None = None, quantity: "Quantity" = "epochs", **criteria: Any
+    ) -> "DepthMap":
+        """Count epochs by cell and band; see :func:`snapdb.archive.coverage.counting.compute_depth`."""
+        from snapdb.archive.coverage.counting import compute_depth
+
+        return compute_depth(self._archive, order=order, quantity=quantity, **criteria)
