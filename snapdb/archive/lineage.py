@@ -3,19 +3,21 @@
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from snapdb.archive.ancestry import get_ancestry, get_offspring
 from snapdb.archive.values import as_uuid
 from snapdb.errors import NotFoundError, SearchError, UsageError
-from snapdb.model.ancestry import Ancestry
+from snapdb.model.ancestry import Ancestry, Offspring
 from snapdb.model.image import ImageRecord
 from snapdb.model.prov_json import to_prov_json
 from snapdb.model.provenance import Provenance, TagChange
+from snapdb.model.provenance_diff import Difference, diff_provenances
 from snapdb.model.search import make_search
 
 if TYPE_CHECKING:
     from snapdb.registry import Registry
 
 
-_FEWEST_DIGITS = 4
+_FEWEST_DIGITS, _MOST_DIGITS = 4, 32
 """Of an id that is named by its beginning."""
 
 
@@ -31,8 +33,8 @@ class Lineage:
         tag: str | None = None,
         replace: bool = False,
         exists: bool | None = None,
-    ) -> None:
-        """Register a provenance with all its upstreams, and tag it if asked.
+    ) -> bool:
+        """Register a provenance with all its upstreams, and tag it if asked: all of it or nothing.
 
         Parameters
         ----------
@@ -45,6 +47,11 @@ class Lineage:
         exists : bool, optional
             True if it must be registered already, False if it must not.
 
+        Returns
+        -------
+        bool
+            Whether it was new.
+
         Raises
         ------
         ConflictError
@@ -53,9 +60,7 @@ class Lineage:
         NotFoundError
             If it is not there though `exists` is True.
         """
-        self.registry.add_provenance(provenance, exists=exists)
-        if tag is not None:
-            self.registry.tag_provenance(tag, provenance, replace=replace)
+        return self.registry.add_provenance(provenance, exists=exists, tag=tag, replace=replace)
 
     def get_provenance(self, provenance_id: UUID | str) -> Provenance:
         """Give a provenance with its whole upstream tree.
@@ -105,14 +110,13 @@ class Lineage:
         if found is not None:
             return self.registry.get_provenance(found)
         text = str(name)
-        tag, colon, process = text.partition(":")
-        if colon:
-            return self.registry.get_tagged(tag, process)
+        if ":" in text:
+            return self.registry.get_tagged(*self._split_tag(text))
         digits = text.replace("-", "").lower()
-        if len(digits) < _FEWEST_DIGITS or not set(digits) <= set("0123456789abcdef"):
+        if not _FEWEST_DIGITS <= len(digits) <= _MOST_DIGITS or not set(digits) <= set("0123456789abcdef"):
             msg = f"{text!r} names no provenance; expected an id, its first 4 or more digits, or TAG:PROCESS"
             raise UsageError(msg, name=text)
-        fit = [id_ for id_ in self.registry.find_provenance_ids() if id_.hex.startswith(digits)]
+        fit = self.registry.find_provenance_ids(digits)
         if not fit:
             msg = f"no provenance has an id that begins with {text}"
             raise NotFoundError(msg, name=text)
@@ -122,11 +126,61 @@ class Lineage:
             raise UsageError(msg, name=text)
         return self.registry.get_provenance(fit[0])
 
+    def _split_tag(self, text: str) -> tuple[str, str]:
+        """Tell tag and process apart; either may have colons in it."""
+        fit = [pair for pair in self.registry.find_tags() if ":".join(pair) == text]
+        if len(fit) > 1:
+            listed = " or ".join(f"tag {tag!r} of process {process!r}" for tag, process in fit)
+            msg = f"{text!r} may mean {listed}; give the id, as `snapdb provenance tags` lists it"
+            raise UsageError(msg, name=text)
+        tag, _, process = text.partition(":")
+        return fit[0] if fit else (tag, process)
+
     def find_downstream(self, provenance: "Provenance | UUID | str") -> list[Provenance]:
-        """Find the provenances that build on one, directly or not, sorted by process and version."""
+        """Find the provenances that build on one, directly or not, sorted by process and version.
+
+        Their images: ``find_products(provenance)``, or any search with ``provenance=`` this list.
+        """
         ids = self.registry.find_downstream(as_provenance_id(provenance))
-        found = [self.registry.get_provenance(id_) for id_ in ids]
+        found = self.registry.get_provenances(ids)
         return sorted(found, key=lambda p: (p.process, p.major, p.minor, p.id))
+
+    def count_products(self, provenance: "Provenance | UUID | str") -> dict[Provenance, int]:
+        """Count the images that each provenance downstream of one has made.
+
+        Parameters
+        ----------
+        provenance : Provenance, UUID or str
+            The one that the others build on, or its id; its own images are not counted.
+
+        Returns
+        -------
+        dict
+            Provenance -> number of images, in the order of :meth:`find_downstream`.
+        """
+        below = self.find_downstream(provenance)
+        counts = self.registry.count_images_by_provenance([one.id for one in below])
+        return {one: counts.get(one.id, 0) for one in below}
+
+    def find_products(self, given: Any) -> list[ImageRecord]:
+        """Find the images that came of an image, or of a provenance, as plain rows.
+
+        Parameters
+        ----------
+        given : Image, ImageRecord, UUID, str or Provenance
+            An image or its id: the images that were made from it, directly or not. A
+            provenance: those of every provenance that builds on it, directly or not.
+
+        Returns
+        -------
+        list of ImageRecord
+            In the order of their ids.
+        """
+        if isinstance(given, Provenance):
+            below = self.registry.find_downstream(given.id)
+            return self.registry.find_images(make_search(provenance_ids=below, order_by="id"))
+        ids = self.registry.find_products(_image_id(given))
+        return self.registry.find_images(make_search(id=ids, order_by="id"))
 
     def get_ancestry(self, image: Any) -> Ancestry:
         """Tell what an image was made of and by: the images, and each one's provenance, to the beginning.
@@ -146,33 +200,10 @@ class Lineage:
         NotFoundError
             If it is not registered.
         """
-        first = _image_id(image)
-        inputs: dict[UUID, list[UUID]] = {}
-        for product, source in self.registry.get_input_edges(first):
-            inputs.setdefault(product, []).append(source)
-        ids = list(dict.fromkeys([first, *(source for some in inputs.values() for source in some)]))
-        records = {record.id: record for record in self.registry.find_images(make_search(id=ids))}
-        if first not in records:
-            records[first] = self.registry.get_image(first)  # raises NotFoundError
-        provenances = {record.provenance_id for record in records.values()}
-        made_by = {id_: self.registry.get_provenance(id_) for id_ in provenances}
-        made: dict[UUID, Ancestry] = {}
-        waiting = [first]
-        while waiting:
-            missing = [source for source in inputs.get(waiting[-1], ()) if source not in made]
-            if missing:
-                waiting.extend(missing)
-                continue
-            id_ = waiting.pop()
-            if id_ in made:  # it waited twice: two images were made from it
-                continue
-            sources = tuple(made[source] for source in inputs.get(id_, ()))
-            record = records[id_]
-            made[id_] = Ancestry(image=record, provenance=made_by[record.provenance_id], inputs=sources)
-        return made[first]
+        return get_ancestry(self.registry, _image_id(image))
 
-    def find_products(self, image: Any) -> list[ImageRecord]:
-        """Find the images that were made from one, directly or not, as plain rows.
+    def get_offspring(self, image: Any) -> Offspring:
+        """Tell what was made from an image, and by what: the way of :meth:`get_ancestry`, downwards.
 
         Parameters
         ----------
@@ -181,11 +212,15 @@ class Lineage:
 
         Returns
         -------
-        list of ImageRecord
-            In the order of their ids.
+        Offspring
+            An image that was made from several others is there once, as one object.
+
+        Raises
+        ------
+        NotFoundError
+            If it is not registered.
         """
-        ids = self.registry.find_products(_image_id(image))
-        return self.registry.find_images(make_search(id=ids)) if ids else []
+        return get_offspring(self.registry, _image_id(image))
 
     def export_provenance(self, given: Any) -> dict[str, dict[str, Any]]:
         """Write a provenance, or an image with all that it was made of, as W3C PROV-JSON.
@@ -201,6 +236,24 @@ class Lineage:
             JSON values; see :func:`snapdb.model.prov_json.to_prov_json`.
         """
         return to_prov_json(given if isinstance(given, Provenance) else self.get_ancestry(given))
+
+    def diff_provenances(
+        self, old: "Provenance | UUID | str", new: "Provenance | UUID | str"
+    ) -> tuple[Difference, ...]:
+        """Tell in what two provenances differ, upstreams included.
+
+        Parameters
+        ----------
+        old, new : Provenance, UUID or str
+            Registered ones, as :meth:`find_provenance` takes them; or any two objects.
+
+        Returns
+        -------
+        tuple of Difference
+            Empty where they are the same; each prints as a line.
+        """
+        first, second = (p if isinstance(p, Provenance) else self.find_provenance(p) for p in (old, new))
+        return diff_provenances(first, second)
 
     def tag_history(self, tag: str, process: str) -> list[TagChange]:
         """List what a tag has pointed to, the first first."""

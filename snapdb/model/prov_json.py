@@ -6,17 +6,19 @@ entities, which it generated, and derived from those that it used.
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from snapdb.model.ancestry import Ancestry
 from snapdb.model.provenance import Provenance
 
-_PREFIXES = {"id": "urn:uuid:", "software": "urn:snapdb:software:", "snapdb": "urn:snapdb:term:"}
+PREFIXES = {"id": "urn:uuid:", "software": "urn:snapdb:software:", "snapdb": "urn:snapdb:term:"}
+"""Of the qualified names that are written."""
+
 _FACTS = ("kind", "filepath", "hdu", "band", "mjd", "exptime", "observation_id", "sca", "instrument")
 
-Document = dict[str, dict[str, Any]]
+Document: TypeAlias = dict[str, dict[str, Any]]
 
 
 def to_prov_json(given: Provenance | Ancestry) -> Document:
@@ -30,9 +32,10 @@ def to_prov_json(given: Provenance | Ancestry) -> Document:
     Returns
     -------
     dict
-        JSON values: ``prefix``, ``activity``, ``agent``, ``entity`` and the relations.
+        JSON values: ``prefix``, ``activity``, ``agent``, ``entity`` and the relations. Provenances are read
+        back by :func:`snapdb.model.prov_reading.read_prov_json`.
     """
-    document: Document = {"prefix": dict(_PREFIXES), "activity": {}, "agent": {}}
+    document: Document = {"prefix": dict(PREFIXES), "activity": {}, "agent": {}}
     if isinstance(given, Provenance):
         _add_provenances(document, [given])
         return document
@@ -45,14 +48,8 @@ def to_prov_json(given: Provenance | Ancestry) -> Document:
 
 def _add_provenances(document: Document, given: Iterable[Provenance]) -> None:
     """Add activities and their agents, with everything upstream."""
-    seen: set[UUID] = set()
-    waiting = list(given)
-    while waiting:
-        one = waiting.pop()
-        if one.id in seen:
-            continue
-        seen.add(one.id)
-        waiting.extend(one.upstreams)
+    found = {one.id: one for top in {p.id: p for p in given}.values() for one in top.walk()}
+    for one in found.values():
         software = f"software:{quote(one.process, safe='')}-{one.major}.{one.minor}"
         document["activity"][_name(one.id)] = _describe(one)
         document["agent"][software] = {
@@ -61,38 +58,31 @@ def _add_provenances(document: Document, given: Iterable[Provenance]) -> None:
         }
         _relate(document, "wasAssociatedWith", {"prov:activity": _name(one.id), "prov:agent": software})
         for upstream in one.upstreams:
-            _relate(
-                document,
-                "wasInformedBy",
-                {"prov:informed": _name(one.id), "prov:informant": _name(upstream.id)},
-            )
+            ends = {"prov:informed": _name(one.id), "prov:informant": _name(upstream.id)}
+            _relate(document, "wasInformedBy", ends)
 
 
 def _describe(one: Provenance) -> dict[str, Any]:
     """Give the attributes of an activity; parameters as JSON text, since attributes are flat."""
-    attributes: dict[str, Any] = {
-        "prov:label": f"{one.process} {one.major}.{one.minor}",
-        "snapdb:process": one.process,
-        "snapdb:version": f"{one.major}.{one.minor}",
-        "snapdb:params": json.dumps(one.spec_dict()["params"], sort_keys=True),
-        "snapdb:hash_scheme": one.hash_scheme,
+    known = {
+        "process": one.process,
+        "major": one.major,
+        "minor": one.minor,
+        "params": json.dumps(one.spec_dict()["params"], sort_keys=True, ensure_ascii=False),
+        "environment": one.environment,
+        "env_major": one.env_major,
+        "env_minor": one.env_minor,
+        "hash_scheme": one.hash_scheme,
     }
-    if one.environment is not None:
-        attributes["snapdb:environment"] = str(one.environment)
-    if one.env_major is not None or one.env_minor is not None:
-        attributes["snapdb:environment_version"] = f"{one.env_major}.{one.env_minor}"
-    return attributes
+    return {"prov:label": f"{one.process} {one.major}.{one.minor}", **_attributes(known)}
 
 
 def _add_image(document: Document, one: Ancestry) -> None:
     """Add an image with what generated it, and what it was derived from."""
     image, activity = _name(one.image.id), _name(one.provenance.id)
-    known = {name: getattr(one.image, name) for name in _FACTS}
-    entity = document.setdefault("entity", {})
-    entity[image] = {
-        "prov:label": f"{one.image.kind} {one.image.filepath}",
-        **{f"snapdb:{name}": _literal(value) for name, value in known.items() if value is not None},
-    }
+    facts = {name: getattr(one.image, name) for name in _FACTS}
+    label = f"{one.image.kind} {one.image.filepath}[{one.image.hdu}]"
+    document.setdefault("entity", {})[image] = {"prov:label": label, **_attributes(facts)}
     _relate(document, "wasGeneratedBy", {"prov:entity": image, "prov:activity": activity})
     for source in one.inputs:
         used = _name(source.image.id)
@@ -101,10 +91,15 @@ def _add_image(document: Document, one: Ancestry) -> None:
         _relate(document, "wasDerivedFrom", derived)
 
 
+def _attributes(known: dict[str, Any]) -> dict[str, Any]:
+    """Name what is known."""
+    return {f"snapdb:{name}": _literal(value) for name, value in known.items() if value is not None}
+
+
 def _literal(value: Any) -> Any:
     """Write a number with its type: plain JSON numbers have none in PROV."""
     if isinstance(value, int):
-        return {"$": str(value), "type": "xsd:long"}
+        return {"$": str(value), "type": "xsd:int" if -(2**31) <= value < 2**31 else "xsd:long"}
     return {"$": repr(value), "type": "xsd:double"} if isinstance(value, float) else value
 
 

@@ -3,21 +3,25 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NoReturn, Self, TypeAlias, cast
+from typing import Any, NoReturn, Self, TypeAlias
 from uuid import UUID
 
 from snapdb.errors import ProvenanceError
 from snapdb.model.canonical import Json, to_canonical_json, to_json_value
+from snapdb.model.provenance_parts import check_environment, check_integer, check_process
 
 SNAPDB_1 = "snapdb-1"
 """SHA-256 of the canonical JSON, as a UUID of version 8."""
 SNAPPL_MD5 = "snappl-md5"
 """The ids that snappl 0.48 gives, so that its databases can be taken over unchanged."""
 HASH_SCHEMES = (SNAPDB_1, SNAPPL_MD5)
+
+MOST_LEVELS = 150
+"""Of provenances in each other, in :meth:`Provenance.from_recursive_dict`; JSON's readers take no more."""
 
 _PARTS = {"process", "major", "minor", "params", "environment", "env_major", "env_minor", "hash_scheme"}
 
@@ -124,14 +128,14 @@ class Provenance:
             msg = f"params is {params!r:.80}, expected a dictionary"
             raise ProvenanceError(msg, path="params")
         values: dict[str, Any] = {
-            "process": _check_process(process),
-            "major": _check_integer("major", major),
-            "minor": _check_integer("minor", minor),
+            "process": check_process(process),
+            "major": check_integer("major", major),
+            "minor": check_integer("minor", minor),
             "params": _freeze(plain),
             "upstreams": _check_upstreams(upstreams),
-            "environment": _check_environment(environment),
-            "env_major": None if env_major is None else _check_integer("env_major", env_major),
-            "env_minor": None if env_minor is None else _check_integer("env_minor", env_minor),
+            "environment": check_environment(environment),
+            "env_major": None if env_major is None else check_integer("env_major", env_major),
+            "env_minor": None if env_minor is None else check_integer("env_minor", env_minor),
             "hash_scheme": _check_scheme(hash_scheme),
         }
         for name, value in values.items():
@@ -204,27 +208,74 @@ class Provenance:
             If a part is missing, unknown or of the wrong type, or the id does not come out; the
             message names the place.
         """
+        return cls._from_tree(given, where or "it", "", 0)
+
+    @classmethod
+    def _from_tree(cls, given: Any, where: str, path: str, depth: int) -> Self:
+        """Rebuild what stands at a JSON path of a tree."""
+        place = f"{where}: {path or 'the top'}"
+        if depth > MOST_LEVELS:
+            msg = f"{place} lies more than {MOST_LEVELS} deep; register its upstreams by themselves"
+            raise ProvenanceError(msg, path=path)
         if not isinstance(given, Mapping) or "process" not in given:
-            msg = f"{where}: {given!r:.60} is no provenance; expected an object with 'process'"
-            raise ProvenanceError(msg, path=where)
+            msg = f"{place} is {given!r:.60}, no provenance; expected an object with 'process'"
+            raise ProvenanceError(msg, path=path)
         parts = dict(given)
         expected = parts.pop("id", None)
         upstreams = parts.pop("upstreams", [])
         if not isinstance(upstreams, list) or (unknown := parts.keys() - _PARTS):
             wrong = f"unknown {sorted(unknown)}" if isinstance(upstreams, list) else "upstreams is no list"
-            msg = f"{where}: {wrong}; expected the parts that recursive_dict() gives"
-            raise ProvenanceError(msg, path=where)
-        made = cls(
-            **parts,
-            upstreams=[
-                cls.from_recursive_dict(one, where=f"{where} upstreams[{n}]")
-                for n, one in enumerate(upstreams)
-            ],
-        )
-        if expected is not None and str(made.id) != expected:
-            msg = f"{where}: the id of {made.process!r} comes out as {made.id}, not as {expected}"
-            raise ProvenanceError(msg, path=where)
+            msg = f"{place}: {wrong}; expected the parts that recursive_dict() gives"
+            raise ProvenanceError(msg, path=path)
+        begin = f"{path}." if path else ""
+        built = [
+            cls._from_tree(one, where, f"{begin}upstreams[{n}]", depth + 1) for n, one in enumerate(upstreams)
+        ]
+        try:
+            made = cls(**parts, upstreams=built)
+        except ProvenanceError as err:
+            msg = f"{place}: {err.message}"
+            raise ProvenanceError(msg, **{**err.fields, "path": path}) from err
+        made.check_id(expected, place)
         return made
+
+    def check_id(self, expected: object, where: str) -> None:
+        """Refuse another id than this one's.
+
+        Parameters
+        ----------
+        expected : object
+            An id in any of its forms; None demands nothing.
+        where : str
+            What said so, for the message.
+
+        Raises
+        ------
+        ProvenanceError
+            If it is not this one's id.
+        """
+        if expected is None or str(expected).lower().replace("-", "") == self.id.hex:
+            return
+        msg = (
+            f"{where}: the id of {self.process!r} comes out as {self.id}, not as {expected!r:.60}; an id is "
+            "a hash, so something was changed: take the id out if that was meant"
+        )
+        raise ProvenanceError(msg, provenance_id=self.id)
+
+    def walk(self) -> "Iterator[Provenance]":
+        """Give everything upstream and this, each once, upstreams before what builds on them."""
+        seen: set[UUID] = set()
+        waiting: list[Provenance] = [self]
+        while waiting:
+            one = waiting[-1]
+            missing = [upstream for upstream in reversed(one.upstreams) if upstream.id not in seen]
+            if missing:
+                waiting.extend(missing)
+                continue
+            waiting.pop()
+            if one.id not in seen:
+                seen.add(one.id)
+                yield one
 
     def spec_dict(self) -> dict[str, Any]:
         """Give what the id is made of as plain JSON values, upstreams by their ids."""
@@ -241,11 +292,17 @@ class Provenance:
         return spec if self.hash_scheme == SNAPPL_MD5 else {**spec, "hash_scheme": self.hash_scheme}
 
     def recursive_dict(self) -> dict[str, Any]:
-        """Give the whole tree as plain JSON values: id, spec, and each upstream in full."""
-        spec = self.spec_dict()
-        del spec["upstream_ids"]
-        upstreams = [upstream.recursive_dict() for upstream in self.upstreams]
-        return {"id": str(self.id), **spec, "hash_scheme": self.hash_scheme, "upstreams": upstreams}
+        """Give the whole tree as plain JSON values: id, spec, and each upstream in full.
+
+        What is upstream of several is one and the same dictionary in each of them.
+        """
+        made: dict[UUID, dict[str, Any]] = {}
+        for one in self.walk():
+            spec = one.spec_dict()
+            del spec["upstream_ids"]
+            upstreams = [made[upstream.id] for upstream in one.upstreams]
+            made[one.id] = {"id": str(one.id), **spec, "hash_scheme": one.hash_scheme, "upstreams": upstreams}
+        return made[self.id]
 
     def __eq__(self, other: object) -> bool:
         return self.id == other.id if isinstance(other, Provenance) else NotImplemented
@@ -273,35 +330,6 @@ class Provenance:
 def _rebuild(text: str, upstreams: tuple[Provenance, ...], hash_scheme: str) -> Provenance:
     """Make a provenance again after pickling."""
     return Provenance.from_canonical(text, upstreams=upstreams, hash_scheme=hash_scheme)
-
-
-def _check_process(process: object) -> str:
-    """Refuse a process that is not a name."""
-    if not isinstance(process, str) or not process.strip():
-        msg = f"process is {process!r:.80}, expected a name"
-        raise ProvenanceError(msg, path="process")
-    return cast("str", to_json_value(process, "process"))
-
-
-def _check_integer(name: str, value: object) -> int:
-    """Refuse a version that is not an integer, so that 1.9 does not become 1."""
-    number = to_json_value(value, name)
-    if isinstance(number, bool) or not isinstance(number, int):
-        msg = f"{name} is {value!r:.80}, expected an integer"
-        raise ProvenanceError(msg, path=name)
-    if not -(2**31) <= number < 2**31:
-        msg = f"{name} is {number}, expected an integer of 32 bits"
-        raise ProvenanceError(msg, path=name)
-    return number
-
-
-def _check_environment(environment: object) -> int | str | None:
-    """Refuse an environment that is not a name or a number."""
-    value = to_json_value(environment, "environment")
-    if isinstance(value, bool) or not isinstance(value, int | str | None):
-        msg = f"environment is {environment!r:.80}, expected an integer, text or None"
-        raise ProvenanceError(msg, path="environment")
-    return value
 
 
 def _check_scheme(hash_scheme: str) -> str:

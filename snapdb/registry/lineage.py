@@ -1,5 +1,6 @@
 """The provenance side of a registry."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from snapdb.errors import NotFoundError
@@ -11,8 +12,15 @@ from snapdb.registry.connected import Connected
 class Lineage(Connected):
     """Provenances, their upstreams, and their tags."""
 
-    def add_provenance(self, provenance: Provenance, *, exists: bool | None = None) -> None:
-        """Save a provenance and everything upstream of it.
+    def add_provenance(
+        self,
+        provenance: Provenance,
+        *,
+        exists: bool | None = None,
+        tag: str | None = None,
+        replace: bool = False,
+    ) -> bool:
+        """Save a provenance and everything upstream of it, and its tag if asked: both or nothing.
 
         Parameters
         ----------
@@ -21,16 +29,29 @@ class Lineage(Connected):
         exists : bool, optional
             None saves what is missing; False demands that it is new, True that it
             is there already.
+        tag : str, optional
+            See :meth:`tag_provenance`.
+        replace : bool
+            Whether the tag may point elsewhere now.
+
+        Returns
+        -------
+        bool
+            Whether it was new.
 
         Raises
         ------
         ConflictError
-            If it is there already, and `exists` is False.
+            If it is there already, and `exists` is False; if the tag points elsewhere, and
+            `replace` is False.
         NotFoundError
             If it is not there, and `exists` is True.
         """
         with self._transaction(writes=True) as connection:
-            provenances.add_provenance(connection, provenance, exists=exists)
+            is_new = provenances.add_provenance(connection, provenance, exists=exists)
+            if tag is not None:
+                provenances.set_tag(connection, tag, provenance, replace=replace)
+        return is_new
 
     def get_provenance(self, id: UUID) -> Provenance:  # noqa: A002  # what every record calls it
         """Read a provenance with everything upstream of it.
@@ -52,10 +73,32 @@ class Lineage(Connected):
         with self._transaction() as connection:
             return provenances.find_provenances(connection, process)
 
-    def find_provenance_ids(self) -> list[UUID]:
-        """List the ids of all provenances."""
+    def get_provenances(self, ids: Sequence[UUID]) -> list[Provenance]:
+        """Read provenances with everything upstream of them, in the order of their ids as given.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of one of the ids.
+        """
         with self._transaction() as connection:
-            return provenances.find_ids(connection)
+            found = provenances.read_all(connection, ids)
+        if len(found) < len(ids):
+            known = {one.id for one in found}
+            absent = next(id_ for id_ in ids if id_ not in known)
+            msg = f"no provenance {absent} is registered"
+            raise NotFoundError(msg, provenance_id=absent)
+        return found
+
+    def find_provenance_ids(self, digits: str = "") -> list[UUID]:
+        """List the ids of the provenances whose ids begin with some hexadecimal digits, or of all."""
+        with self._transaction() as connection:
+            return provenances.find_ids(connection, digits)
+
+    def count_images_by_provenance(self, ids: Sequence[UUID]) -> dict[UUID, int]:
+        """Count the images of provenances; those without any are left out."""
+        with self._transaction() as connection:
+            return provenances.count_images(connection, ids)
 
     def find_downstream(self, id: UUID) -> list[UUID]:  # noqa: A002  # what every record calls it
         """Find the ids of all provenances that build on one, directly or not."""

@@ -6,18 +6,22 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Insert, Table, insert, select, update
+from sqlalchemy import Connection, Insert, Table, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from snapdb.errors import ConflictError, NotFoundError, ProvenanceError
 from snapdb.model.provenance import Provenance, TagChange
 from snapdb.registry.ids import make_id
 from snapdb.registry.tables import (
+    image,
     provenance,
     provenance_tag,
     provenance_tag_history,
     provenance_upstream,
 )
+
+_BATCH = 200
+"""Provenances that one statement reads."""
 
 
 def insert_new(connection: Connection, table: Table, *keys: str) -> Insert:
@@ -26,8 +30,13 @@ def insert_new(connection: Connection, table: Table, *keys: str) -> Insert:
     return make(table).on_conflict_do_nothing(index_elements=list(keys))
 
 
-def add_provenance(connection: Connection, given: Provenance, *, exists: bool | None) -> None:
+def add_provenance(connection: Connection, given: Provenance, *, exists: bool | None) -> bool:
     """Save a provenance and all its upstreams.
+
+    Returns
+    -------
+    bool
+        Whether it was not there before.
 
     Raises
     ------
@@ -44,25 +53,14 @@ def add_provenance(connection: Connection, given: Provenance, *, exists: bool | 
         if not exists and found is not None:
             msg = f"{given!r} is registered already; add it without exists=False if that is right"
             raise ConflictError(msg, provenance_id=given.id)
-    tree = sorted(_collect(given).values(), key=lambda p: p.id)
+    tree = sorted(given.walk(), key=lambda p: p.id)  # one order for all writers: no deadlock
     now = datetime.now(UTC)
-    connection.execute(insert_new(connection, provenance, "id"), [_to_row(p, now) for p in tree])
+    statement = insert_new(connection, provenance, "id").returning(provenance.c.id)
+    added = set(connection.execute(statement, [_to_row(p, now) for p in tree]).scalars())
     edges = [{"downstream_id": p.id, "upstream_id": u.id} for p in tree for u in p.upstreams]
     if edges:
-        statement = insert_new(connection, provenance_upstream, "downstream_id", "upstream_id")
-        connection.execute(statement, edges)
-
-
-def _collect(given: Provenance) -> dict[UUID, Provenance]:
-    """Gather a provenance and everything upstream of it, each once."""
-    found: dict[UUID, Provenance] = {}
-    waiting = [given]
-    while waiting:
-        one = waiting.pop()
-        if one.id not in found:
-            found[one.id] = one
-            waiting.extend(one.upstreams)
-    return found
+        connection.execute(insert_new(connection, provenance_upstream, "downstream_id", "upstream_id"), edges)
+    return given.id in added
 
 
 def _to_row(given: Provenance, now: datetime) -> dict[str, Any]:
@@ -147,19 +145,32 @@ def find_provenances(connection: Connection, process: str | None) -> list[Proven
     query = select(p.id).order_by(p.process, p.major, p.minor, p.created_at, p.id)
     if process is not None:
         query = query.where(p.process == process)
-    ids = connection.execute(query).scalars().all()
+    return read_all(connection, connection.execute(query).scalars().all())
+
+
+def read_all(connection: Connection, ids: Sequence[UUID]) -> list[Provenance]:
+    """Read any number of provenances with their whole upstream trees; see :func:`read_provenances`."""
     found: list[Provenance] = []
     for start in range(0, len(ids), _BATCH):
         found += read_provenances(connection, ids[start : start + _BATCH])
     return found
 
 
-def find_ids(connection: Connection) -> list[UUID]:
-    """List the ids of all provenances."""
-    return list(connection.execute(select(provenance.c.id).order_by(provenance.c.id)).scalars())
+def find_ids(connection: Connection, digits: str) -> list[UUID]:
+    """List the ids that begin with some hexadecimal digits."""
+    first, last = (UUID(digits.ljust(32, fill)) for fill in "0f")
+    query = select(provenance.c.id).where(provenance.c.id.between(first, last))
+    return list(connection.execute(query.order_by(provenance.c.id)).scalars())
 
 
-_BATCH = 200
+def count_images(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Count the images of provenances; those without any are left out."""
+    counts: dict[UUID, int] = {}
+    for start in range(0, len(ids), _BATCH):
+        made_by = image.c.provenance_id.in_(ids[start : start + _BATCH])
+        query = select(image.c.provenance_id, func.count()).where(made_by).group_by(image.c.provenance_id)
+        counts.update((id_, number) for id_, number in connection.execute(query))
+    return counts
 
 
 def find_downstream(connection: Connection, id_: UUID) -> list[UUID]:
@@ -196,7 +207,7 @@ def set_tag(connection: Connection, tag: str, given: Provenance, *, replace: boo
         if not replace:
             msg = (
                 f"tag {tag!r} of process {given.process!r} points to {previous}, not to {given.id}; "
-                "choose another tag, or replace it (replace=True)"
+                "choose another tag, or replace it (replace=True, --replace)"
             )
             raise ConflictError(msg, tag=tag, process=given.process, existing=previous, given=given.id)
         connection.execute(update(provenance_tag).where(*where).values(provenance_id=given.id))

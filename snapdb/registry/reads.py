@@ -87,6 +87,16 @@ def read_products(connection: Connection, image_id: UUID) -> list[UUID]:
     return list(connection.execute(select(tree.c.id).order_by(tree.c.id)).scalars())
 
 
+def read_product_edges(connection: Connection, image_id: UUID) -> list[tuple[UUID, UUID]]:
+    """Read (image, product) of an image and of all that was made from it, by the products' ids."""
+    edges = image_input.c
+    tree = select(edges.image_id.label("id")).where(edges.input_id == image_id).cte("tree", recursive=True)
+    tree = tree.union(select(edges.image_id).join(tree, edges.input_id == tree.c.id))
+    inside = (edges.input_id == image_id) | edges.input_id.in_(select(tree.c.id))
+    query = select(edges.input_id, edges.image_id).where(inside).order_by(edges.input_id, edges.image_id)
+    return [(id_, product) for id_, product in connection.execute(query)]
+
+
 def read_values(connection: Connection, name: str) -> list[Any]:
     """Read the distinct values of a column, sorted, without what is not known.
 

@@ -258,6 +258,11 @@ class Registry(Lineage):
         with self._transaction() as connection:
             return reads.read_input_edges(connection, image_id)
 
+    def get_product_edges(self, image_id: UUID) -> list[tuple[UUID, UUID]]:
+        """Read (image, product) of an image and of all that was made from it, by the products' ids."""
+        with self._transaction() as connection:
+            return reads.read_product_edges(connection, image_id)
+
     def find_products(self, image_id: UUID) -> list[UUID]:
         """Find the ids of all images that were made from one, directly or not."""
         with self._transaction() as connection:

@@ -1,0 +1,70 @@
+"""What the parts of a provenance may be."""
+
+from typing import cast
+
+from snapdb.errors import ProvenanceError
+from snapdb.model.canonical import to_json_value
+
+
+def check_process(process: object) -> str:
+    """Refuse a process that is not a name.
+
+    Parameters
+    ----------
+    process : object
+        As a caller gave it.
+
+    Raises
+    ------
+    ProvenanceError
+        If it is no text, or holds nothing but spaces.
+    """
+    if not isinstance(process, str) or not process.strip():
+        msg = f"process is {process!r:.80}, expected a name"
+        raise ProvenanceError(msg, path="process")
+    return cast("str", to_json_value(process, "process"))
+
+
+def check_integer(name: str, value: object) -> int:
+    """Refuse a version that is not an integer, so that 1.9 does not become 1.
+
+    Parameters
+    ----------
+    name : str
+        Of the part, for messages.
+    value : object
+        As a caller gave it; numpy's integers are integers.
+
+    Raises
+    ------
+    ProvenanceError
+        If it is none, or has more than 32 bits.
+    """
+    number = to_json_value(value, name)
+    if isinstance(number, bool) or not isinstance(number, int):
+        msg = f"{name} is {value!r:.80}, expected an integer"
+        raise ProvenanceError(msg, path=name)
+    if not -(2**31) <= number < 2**31:
+        msg = f"{name} is {number}, expected an integer of 32 bits"
+        raise ProvenanceError(msg, path=name)
+    return number
+
+
+def check_environment(environment: object) -> int | str | None:
+    """Refuse an environment that is not a name or a number.
+
+    Parameters
+    ----------
+    environment : object
+        As a caller gave it.
+
+    Raises
+    ------
+    ProvenanceError
+        If it is neither, nor None.
+    """
+    value = to_json_value(environment, "environment")
+    if isinstance(value, bool) or not isinstance(value, int | str | None):
+        msg = f"environment is {environment!r:.80}, expected an integer, text or None"
+        raise ProvenanceError(msg, path="environment")
+    return value
