@@ -88,7 +88,7 @@ def ensure_files(connection: Connection, given: Iterable[FileRecord], *, update_
         return KeptFiles(ids, frozenset(), {})
     old: set[UUID] = set()
     changed: dict[str, dict[str, Any]] = {}
-    for key, stored in find_files(connection, list(records)).items():
+    for key, stored in sorted(find_files(connection, list(records)).items()):  # in one order for all writers
         if stored.id is None or stored.id == ids[key]:
             continue
         ids[key] = stored.id
@@ -107,7 +107,7 @@ def ensure_files(connection: Connection, given: Iterable[FileRecord], *, update_
 
 def _values_of(record: FileRecord) -> tuple[Any, ...]:
     """Give what is known of a file, as its row has it."""
-    fingerprint = (record.size, record.mtime_ns, record.sha256)
+    fingerprint = (int(record.size), int(record.mtime_ns), record.sha256)
     return record.key, *fingerprint, record.format, str(record.state)
 
 

@@ -1,6 +1,6 @@
 """Footprints of many images at once: as bytes, and as the pieces and boxes that SQLite is asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from snapdb.errors import ShapeError
 from snapdb.registry.ewkb import Vertices, write_polygons
-from snapdb.sky.footprint import BOX_PADDING, EDGE_TOLERANCE, Footprint
+from snapdb.sky.footprint import BOX_PADDING, EDGE_TOLERANCE
 from snapdb.sky.matching import CutFootprints, cut_footprints
 from snapdb.sky.vectors import to_vectors
 from snapdb.types import FloatArray, IntArray
@@ -73,28 +73,35 @@ def make_outlines(footprints: Sequence[Vertices]) -> tuple[Outlines | None, dict
     problems : dict
         Place of each that cannot be -> why.
     """
-    problems = {n: "its footprint has less than 3 vertices" for n, f in enumerate(footprints) if len(f) < 3}
-    counts = np.fromiter(map(len, footprints), dtype=np.int64, count=len(footprints))
-    flat = np.fromiter(chain.from_iterable(chain.from_iterable(footprints)), dtype=np.float64)
-    vertices = flat.reshape(-1, 2)
-    with np.errstate(invalid="ignore"):
-        sound = (vertices[:, 0] >= -360.0) & (vertices[:, 0] <= 720.0) & (np.abs(vertices[:, 1]) <= 90.0)
-    for n in np.unique(np.repeat(np.arange(len(counts)), counts)[~sound]).tolist():
-        problems.setdefault(
-            n, f"its footprint is {footprints[n]}, expected right ascensions and declinations"
-        )
-    if not problems:
-        try:
-            return Outlines(vertices, counts, cut_footprints(vertices, counts)), {}
-        except ShapeError:
-            problems = {n: why for n, f in enumerate(footprints) if (why := _find_fault(f))}
-    return None, problems
+    try:
+        flat = np.fromiter(chain.from_iterable(chain.from_iterable(footprints)), dtype=np.float64)
+        counts = np.fromiter(map(len, footprints), dtype=np.int64, count=len(footprints))
+        if _are_pairs(footprints) and np.all(counts >= 3) and np.all(np.isfinite(flat)):
+            vertices = flat.reshape(-1, 2)
+            if np.all((vertices >= (-360.0, -90.0)) & (vertices <= (720.0, 90.0))):
+                return Outlines(vertices, counts, cut_footprints(vertices, counts)), {}
+    except (ShapeError, TypeError, ValueError, OverflowError):
+        pass  # one of them cannot be
+    return None, {n: why for n, footprint in enumerate(footprints) if (why := _find_fault(footprint))}
+
+
+def _are_pairs(footprints: Iterable[Vertices]) -> bool:
+    """Tell whether each vertex has two coordinates."""
+    return set(map(len, chain.from_iterable(footprints))) <= {2}
 
 
 def _find_fault(footprint: Vertices) -> str | None:
     """Say why a footprint is no simple polygon."""
     try:
-        Footprint(footprint).pieces()
+        ring = np.array([tuple(vertex) for vertex in footprint], dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        ring = np.full((3, 2), np.nan)
+    if len(ring) < 3:
+        return "its footprint has less than 3 vertices"
+    if ring.shape[1:] != (2,) or not np.all((ring >= (-360.0, -90.0)) & (ring <= (720.0, 90.0))):
+        return f"its footprint is {footprint!r:.200}, expected right ascensions and declinations"
+    try:
+        cut_footprints(ring, np.array([len(ring)]))
     except ShapeError as err:
         return f"its footprint cannot be: {err}"
     return None

@@ -1,11 +1,14 @@
 """Ten thousand images at once: all or none, each that cannot be is named, later questions are unharmed."""
 
 import math
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
+import numpy as np
 import pytest
 
 from snapdb.errors import ConflictError, NotFoundError, SnapdbError, UsageError
@@ -49,6 +52,11 @@ def change(new: NewImage, **facts: Any) -> NewImage:
     return replace(new, facts=replace(new.facts, **facts))
 
 
+def lay_out(new: NewImage, **layout: Any) -> NewImage:
+    (plane,) = new.planes
+    return replace(new, planes=(replace(plane, layout=replace(plane.layout, **layout)),))
+
+
 def square(ra: float, dec: float) -> tuple[tuple[float, float], ...]:
     return ((ra, dec), (ra + 0.1, dec), (ra, dec + 0.1), (ra + 0.1, dec + 0.1))
 
@@ -88,6 +96,17 @@ SPOILED: dict[str, tuple[Callable[[NewImage], NewImage], type[SnapdbError], str]
         UsageError,
         "nowhere.fits, which is not among the files",
     ),
+    "huge": (lambda new: change(new, mjd=10**400), UsageError, "mjd = 1000"),
+    "flags": (lambda new: change(new, flag_bits=None), UsageError, "flag_bits is None"),
+    "hdu": (lambda new: lay_out(new, hdu=-1), UsageError, "hdu = -1"),
+    "scale": (lambda new: lay_out(new, bscale=math.nan), UsageError, "a plane's layout.bscale is nan"),
+    "null layout": (lambda new: lay_out(new, compression="R\0"), UsageError, "layout.compression"),
+    "triples": (
+        lambda new: replace(new, footprint=((1, 1, 1), (2, 1, 1), (2, 2, 1), (1, 2, 1))),  # type: ignore[arg-type]
+        UsageError,
+        "its footprint is",
+    ),
+    "id": (lambda new: replace(new, id="7"), UsageError, "the id '7'"),  # type: ignore[arg-type]
     "input": (lambda new: replace(new, inputs=(UUID(int=7),)), ConflictError, "made from image"),
 }
 
@@ -118,9 +137,11 @@ def test_several_bad_rows_are_all_listed(
     given[3] = change(given[3], mjd=math.nan)
     given[50] = replace(given[50], provenance_id=uuid4())
     given[70] = given[7]
-    with pytest.raises(UsageError, match=r"3 of 100 images .*: row 3: .*; row 50: .*; row 70: ") as caught:
+    given[80] = replace(given[80], planes=())
+    given[90] = replace(given[90], footprint=square(1, 1))
+    with pytest.raises(UsageError, match=r"5 of 100 images .*: row 3: .*; row 50: .*; row 70: ") as caught:
         filled.add_images(given, files_of(*images[:100]))
-    assert [row for row, _ in caught.value.rows] == [3, 50, 70]
+    assert [row for row, _ in caught.value.rows] == [3, 50, 70, 80, 90]
     assert "was given twice" in caught.value.rows[2][1]
     assert filled.count_images(make_search()) == 1
 
@@ -187,3 +208,79 @@ def test_inputs_may_be_in_the_same_call(filled: Registry, images: list[NewImage]
     product = replace(images[1], inputs=(source.id,))  # type: ignore[arg-type]  # it has one
     added = filled.add_images([product, source], files_of(*images[:2]))
     assert filled.get_inputs(added[0].id) == (source.id,)
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"size": -1},
+        {"size": 2**63},
+        {"mtime_ns": None},
+        {"key": "a\0"},
+        {"key": "\ud800"},
+        {"sha256": "f" * 65},
+        {"format": "x" * 33},
+    ],
+    ids=ascii,
+)
+def test_a_file_that_cannot_be_kept_is_named(
+    filled: Registry, images: list[NewImage], files_of: FilesOf, spoiled: dict[str, Any]
+) -> None:
+    files = files_of(*images[:20])
+    path = images[7].planes[0].path
+    files[path] = replace(files[path], **spoiled)
+    (name,) = spoiled
+    with pytest.raises(UsageError, match=f"1 of 20 files .*{name} = ") as caught:
+        filled.add_images(images[:20], files)
+    assert caught.value.path == files[path].key
+    assert filled.count_images(make_search()) == 1
+    assert filled.find_files(["store/00000.fits"]) == {}
+
+
+def test_numbers_of_numpy_are_kept_as_numbers(
+    filled: Registry, images: list[NewImage], files_of: FilesOf
+) -> None:
+    # SQLite would keep an np.int64 as eight bytes, which no question finds.
+    new = lay_out(images[0], hdu=np.int64(3), offset=np.int32(2880), bscale=np.float32(0.5))
+    new = change(new, width=np.int32(40), sca=np.int64(5), mjd=np.float32(60000.5), ra=np.float64(12.5))
+    new = change(new, sky_level=2**63, bad_bits=np.uint8(255), band=np.str_("r"))
+    path = new.planes[0].path
+    files = files_of(new)
+    files = {path: replace(files[path], size=np.int64(8640))}
+    (added,) = filled.add_images([new], files)
+    (record,) = filled.find_images(make_search(sca=5, hdu=3))
+    assert record == filled.get_image(added.id)
+    kept = (record.width, record.hdu, record.sca, record.mjd, record.ra, record.sky_level, record.bad_bits)
+    assert kept == (40, 3, 5, 60000.5, 12.5, 2.0**63, 255)
+    assert {type(value) for value in kept} == {int, float}
+    (plane,) = filled.get_planes([added.id])[added.id]
+    assert (plane.layout.hdu, plane.layout.offset, plane.layout.bscale) == (3, 2880, 0.5)
+    assert (type(plane.file_size), plane.file_size) == (int, 8640)
+    (again,) = filled.add_images([new], files)
+    assert (again.id, again.outcome) == (added.id, OutcomeKind.UNCHANGED)
+
+
+@pytest.mark.parametrize("update", [False, True])
+def test_who_comes_second_finds_the_first_ones_images(
+    filled: Registry, images: list[NewImage], files_of: FilesOf, *, update: bool
+) -> None:
+    other = Provenance("other", 1)
+    filled.add_provenance(other)
+    some = images[:30]
+    # The files are known: so the second writer meets the first only where both insert the images.
+    filled.add_images([replace(new, provenance_id=other.id) for new in some], files_of(*some))
+    mine = [change(new, band="z") for new in some[::-1]]
+    found: list[add.AddedImage] = []
+    writer = threading.Thread(
+        target=lambda: found.extend(filled.add_images(mine, files_of(*mine), update=update))
+    )
+    with filled._transaction(writes=True) as connection:
+        first = add.add_images(connection, filled._spatial, some, files_of(*some), update_known=False)
+        writer.start()
+        time.sleep(0.5)  # let the second one come as far as it can
+        assert found == []
+    writer.join(60)
+    assert [one.id for one in found] == [one.id for one in first[::-1]]
+    assert {one.outcome for one in found} == {OutcomeKind.UPDATED if update else OutcomeKind.UNCHANGED}
+    assert filled.count_images(make_search(band="z")) == (30 if update else 0)
+    assert len(filled.get_planes([one.id for one in found])) == 30

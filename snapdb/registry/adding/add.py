@@ -10,20 +10,19 @@ from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, delete, update
 
-from snapdb.errors import ConflictError, NotFoundError
+from snapdb.errors import ConflictError, NotFoundError, RegistryUnavailableError
 from snapdb.model.file import FileRecord
-from snapdb.model.image import NewImage
+from snapdb.model.image import FACT_NAMES, NewImage
 from snapdb.model.outcome import OutcomeKind
 from snapdb.registry.adding import known
 from snapdb.registry.adding.batch import Batch, prepare
-from snapdb.registry.adding.checks import Problems, check_twice
+from snapdb.registry.adding.checks import Problems, check_files, check_twice
 from snapdb.registry.adding.known import Key
 from snapdb.registry.adding.rows import (
     IMAGE_COLUMNS,
     INPUT_COLUMNS,
     JSON_FACTS,
     PLANE_COLUMNS,
-    write_layout,
 )
 from snapdb.registry.files import ensure_files
 from snapdb.registry.ids import make_id
@@ -56,6 +55,7 @@ def add_images(
     update_known: bool,
 ) -> list[AddedImage]:
     """Register images inside the connection's transaction; see :meth:`Registry.add_images`."""
+    check_files(files.values())
     adding = _Adding(connection, spatial, files, update_known=update_known)
     for batch in _prepare_ahead(images, files):
         adding.take(batch)
@@ -107,7 +107,7 @@ class _Adding:
 
     def take(self, batch: Batch) -> None:
         """Check some images against the database, and write them unless anything was wrong so far."""
-        self.count += len(batch.images)
+        self.count += batch.count
         if batch.file_keys:
             self._check(batch)
         self.problems.found.update(batch.problems.found)
@@ -127,10 +127,10 @@ class _Adding:
         """Find what the database makes wrong, and give images their keys, ids and outcomes."""
         ids = self._kept.ids
         batch.keys = [
-            Key(new.provenance_id, ids[key], new.planes[0].layout.hdu)
-            for new, key in zip(batch.images, batch.file_keys, strict=True)
+            Key(new.provenance_id, ids[key], hdu)
+            for new, key, hdu in zip(batch.images, batch.file_keys, batch.columns["hdu"], strict=True)
         ]
-        check_twice(batch.keys, self._keys, batch.paths, batch.first, batch.problems)
+        check_twice(batch.keys, self._keys, batch.paths, batch.numbers, batch.problems)
         self._check_provenances(batch)
         self._check_inputs(batch)
         self._check_files(batch)
@@ -142,7 +142,7 @@ class _Adding:
         self._provenances |= known.find_provenances(self._connection, named)
         if named <= self._provenances:
             return
-        for row, new in enumerate(batch.images, batch.first):
+        for row, new in zip(batch.numbers, batch.images, strict=True):
             id_ = new.provenance_id
             if id_ not in self._provenances:
                 msg = f"provenance {id_} is not registered; add it before its images"
@@ -154,7 +154,7 @@ class _Adding:
         if not named:
             return
         there = known.find_images(self._connection, named) | self._ids | {new.id for new in batch.images}
-        for row, new in enumerate(batch.images, batch.first):
+        for row, new in zip(batch.numbers, batch.images, strict=True):
             for id_ in new.inputs:
                 if id_ not in there:
                     path = new.planes[0].path
@@ -164,7 +164,7 @@ class _Adding:
     def _check_files(self, batch: Batch) -> None:
         """Find rows whose files have changed since they were registered."""
         changed = self._kept.changed
-        for row, new in enumerate(batch.images, batch.first) if changed else ():
+        for row, new in zip(batch.numbers, batch.images, strict=True) if changed else ():
             for one in new.planes:
                 if self._files[one.path].key in changed:
                     batch.problems.add(row, ConflictError, **changed[self._files[one.path].key])
@@ -191,7 +191,7 @@ class _Adding:
                 path = batch.paths[row]
                 msg = f"{path}: HDU {key.hdu} is registered as {there}, not as {new.id}"
                 facts = {"path": path, "existing": there, "given": new.id}
-                batch.problems.add(batch.first + row, ConflictError, msg, **facts)
+                batch.problems.add(batch.numbers[row], ConflictError, msg, **facts)
 
     def _take_id(self, batch: Batch, row: int, given: UUID | None, taken: set[UUID]) -> None:
         """Give a new image its id, and note one that another image has."""
@@ -199,7 +199,7 @@ class _Adding:
             if given in taken or given in self._ids:
                 msg = f"{batch.paths[row]}: its id {given} is taken by another image; give another, or none"
                 facts = {"path": batch.paths[row], "given": given}
-                batch.problems.add(batch.first + row, ConflictError, msg, **facts)
+                batch.problems.add(batch.numbers[row], ConflictError, msg, **facts)
             self._ids.add(given)
         batch.ids.append(given or make_id())
         batch.outcomes.append(OutcomeKind.REGISTERED)
@@ -214,24 +214,34 @@ class _Adding:
         fresh = batch.rows_with(OutcomeKind.REGISTERED)
         if not fresh:
             return
-        inserted = self._loader.insert_new(image, IMAGE_COLUMNS, self._make_rows(batch, fresh), _KEY)
-        if inserted < len(fresh):
-            self._yield_to_winners(batch, fresh)
+        met = [row for row in fresh if batch.keys[row].file_id in self._kept.old]
+        if met and self._loader.insert_new(image, IMAGE_COLUMNS, self._make_rows(batch, met), _KEY) < len(
+            met
+        ):
+            self._yield_to_winners(batch, met)
             fresh = batch.rows_with(OutcomeKind.REGISTERED)
+        # Nobody else can register an image of a file that only this transaction knows.
+        alone = [row for row in fresh if batch.keys[row].file_id not in self._kept.old]
+        if alone:
+            self._loader.insert(image, IMAGE_COLUMNS, self._make_rows(batch, alone))
         self._write_parts(batch, fresh)
 
     def _yield_to_winners(self, batch: Batch, fresh: Sequence[int]) -> None:
         """Let images that another writer registered at the same moment have that writer's ids."""
         registered = known.find_known(self._connection, [batch.keys[row] for row in fresh])
         for row in fresh:
-            if registered[batch.keys[row]] != batch.ids[row]:
-                batch.ids[row] = registered[batch.keys[row]]
-                batch.outcomes[row] = OutcomeKind.UNCHANGED
+            there = registered.get(batch.keys[row])
+            if there is None:
+                msg = f"{batch.paths[row]}: another writer added and deleted it meanwhile; try again"
+                raise RegistryUnavailableError(msg, path=batch.paths[row])
+            if there != batch.ids[row]:
+                batch.ids[row] = there
+                batch.outcomes[row] = OutcomeKind.UPDATED if self._update_known else OutcomeKind.UNCHANGED
 
     def _make_rows(self, batch: Batch, rows: Sequence[int]) -> Iterator[tuple[Any, ...]]:
         """Give the values of images' rows."""
         encode, now = self._encoding, self._now
-        columns = dict(batch.columns)
+        columns = {name: batch.columns[name] for name in FACT_NAMES}
         for name in JSON_FACTS:
             columns[name] = [encode.json(text) for text in batch.json[name]]
         facts = list(zip(*columns.values(), strict=True))
@@ -259,9 +269,11 @@ class _Adding:
         encode, files, ids = self._encoding, self._files, self._kept.ids
         for row in rows:
             id_ = encode.id(batch.ids[row])
-            for number, one in enumerate(batch.images[row].planes):
-                layout = encode.json(write_layout(one.layout))
-                yield id_, number, one.layout.name, encode.id(ids[files[one.path].key]), layout
+            for number, (one, layout) in enumerate(
+                zip(batch.images[row].planes, batch.layouts[row], strict=True)
+            ):
+                file_id = encode.id(ids[files[one.path].key])
+                yield id_, number, one.layout.name, file_id, encode.json(layout)
 
     def _replace(self, batch: Batch) -> None:
         """Write new facts over the rows of known images, and their parts anew."""

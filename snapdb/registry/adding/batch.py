@@ -13,7 +13,7 @@ from snapdb.model.image import NewImage
 from snapdb.model.outcome import OutcomeKind
 from snapdb.registry.adding.checks import Problems, check_facts, check_planes
 from snapdb.registry.adding.known import Key
-from snapdb.registry.adding.rows import make_columns, write_json
+from snapdb.registry.adding.rows import make_columns, write_json, write_layouts
 from snapdb.registry.outlines import Outlines, make_outlines, order_by_sky
 
 
@@ -22,15 +22,19 @@ class Batch:
     """Images on their way into the database; the lists have a value for each."""
 
     images: Sequence[NewImage]
-    first: int
-    """Row of the first of them in the whole call."""
+    numbers: Sequence[int]
+    """Row of each in the whole call."""
+    count: int
+    """How many were given, those with unsound planes too."""
     problems: Problems = field(default_factory=Problems)
     columns: dict[str, Sequence[Any]] = field(default_factory=dict)
-    """Fact -> its values."""
+    """Fact, and ``hdu`` -> its values."""
     paths: list[str] = field(default_factory=list)
     file_keys: list[str] = field(default_factory=list)
     json: dict[str, list[str]] = field(default_factory=dict)
     """Fact that is JSON -> its texts."""
+    layouts: list[tuple[str, ...]] = field(default_factory=list)
+    """Of each image's planes, as JSON."""
     outlines: Outlines | None = None
     footprints: list[bytes] = field(default_factory=list)
     order: list[int] = field(default_factory=list)
@@ -61,21 +65,25 @@ def prepare(images: Sequence[NewImage], files: Mapping[str, FileRecord], first: 
     Returns
     -------
     Batch
-        Complete where it has no problems.
+        Complete where it has no problems; without the images whose planes have.
     """
-    batch = Batch(images, first)
+    batch = Batch(images, range(first, first + len(images)), len(images))
     found = batch.problems
     check_planes(images, files, first, found)
     if found.found:
+        batch.numbers = [number for number in batch.numbers if number not in found.found]
+        images = batch.images = [images[number - first] for number in batch.numbers]
+    if not images:
         return batch
     batch.paths = [new.planes[0].path for new in images]
     batch.file_keys = [files[path].key for path in batch.paths]
     batch.columns = make_columns(images)
-    check_facts(batch.columns, batch.paths, first, found)
-    batch.json = write_json(batch.columns, batch.paths, first, found)
+    check_facts(batch.columns, batch.paths, batch.numbers, found)
+    batch.json = write_json(batch.columns, batch.paths, batch.numbers, found)
+    batch.layouts = write_layouts(images, batch.paths, batch.numbers, found)
     batch.outlines, faults = make_outlines([new.footprint for new in images])
     for row, why in faults.items():
-        found.add(first + row, UsageError, f"{batch.paths[row]}: {why}", path=batch.paths[row])
+        found.add(batch.numbers[row], UsageError, f"{batch.paths[row]}: {why}", path=batch.paths[row])
     if batch.outlines is None or found.found:
         return batch
     batch.footprints = batch.outlines.write()

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from types import NoneType
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
@@ -17,10 +20,14 @@ Columns = Mapping[str, Sequence[Any]]
 
 _TEXTS = ("kind", "observation_id", "band", "data_units", "instrument", "wcs_header")
 _NEVER_NONE = ("kind", "data_units", "wcs_header")
+_TEXT = "text without null characters"
+FLOATS = frozenset({"ra", "dec", *CORNERS, *BOUNDS})
+"""Facts that are numbers with a fraction."""
 _INTEGERS: dict[str, tuple[int, int]] = {
     "width": (1, 2**31 - 1),
     "height": (1, 2**31 - 1),
     "bad_bits": (-(2**63), 2**63 - 1),
+    "hdu": (0, 2**31 - 1),
 }
 _SHOWN = 5
 
@@ -75,7 +82,7 @@ class Problems:
 def check_planes(
     images: Sequence[NewImage], files: Mapping[str, FileRecord], first: int, found: Problems
 ) -> None:
-    """Find images whose planes or files are not given.
+    """Find images whose ids, planes or files are not given as they should be.
 
     Parameters
     ----------
@@ -91,26 +98,49 @@ def check_planes(
     for row, new in enumerate(images, first):
         planes = new.planes
         names = [p.layout.name for p in planes]
-        if not names or names[0] != "data" or (len(names) > 1 and len(set(names)) < len(names)):
+        if not names or names[0] != "data" or (len(names) > 1 and not _are_names(names)):
             msg = f"an image has the planes {names}; expected 'data' first, and each name once"
             found.add(row, UsageError, msg, planes=names)
         for plane in planes:
             if plane.path not in files:
                 msg = f"a plane lies in {plane.path}, which is not among the files given"
                 found.add(row, UsageError, msg, path=plane.path)
+    _check_ids(images, first, found)
 
 
-def check_facts(columns: Columns, paths: Sequence[str], first: int, found: Problems) -> None:
+def _check_ids(images: Sequence[NewImage], first: int, found: Problems) -> None:
+    """Find images with an id that is none; the parameters are those of :func:`check_planes`."""
+    named = [_ids_of(new) for new in images]
+    if set(map(type, chain.from_iterable(named))) <= {UUID}:
+        return
+    for row, ids in enumerate(named, first):
+        for id_ in ids:
+            if not isinstance(id_, UUID):
+                found.add(row, UsageError, f"an image names the id {id_!r:.80}, expected a UUID")
+
+
+def _ids_of(new: NewImage) -> tuple[Any, ...]:
+    """Give all ids that an image names."""
+    ids = (new.provenance_id,) if new.id is None else (new.provenance_id, new.id)
+    return ids + new.inputs if new.inputs else ids
+
+
+def _are_names(names: Sequence[Any]) -> bool:
+    """Tell whether all are texts, and no two the same."""
+    return all(map(_is_text, names)) and len(set(names)) == len(names)
+
+
+def check_facts(columns: Columns, paths: Sequence[str], numbers: Sequence[int], found: Problems) -> None:
     """Find values that the registry does not accept.
 
     Parameters
     ----------
     columns : mapping
-        Fact -> its values.
+        Fact, or ``hdu`` -> its values.
     paths : sequence of str
         Of each image's data, for messages.
-    first : int
-        Row of the first of them.
+    numbers : sequence of int
+        Row of each.
     found : Problems
         Takes what is wrong.
     """
@@ -119,29 +149,54 @@ def check_facts(columns: Columns, paths: Sequence[str], first: int, found: Probl
         for row in rows:
             value = f"{columns[name][row]!r:.80}"
             msg = f"{paths[row]}: {name} = {value} is outside what the registry accepts; expected {expected}"
-            found.add(first + row, UsageError, msg, path=paths[row])
+            found.add(numbers[row], UsageError, msg, path=paths[row])
 
     for name in ("ra", *CORNERS[::2]):
         note(_outside(columns[name], lambda v: (v >= 0.0) & (v < 360.0), optional=False), name, "[0, 360)")
     for name in ("dec", *CORNERS[1::2]):
         note(_outside(columns[name], lambda v: np.abs(v) <= 90.0, optional=False), name, "[-90, 90]")
     for name, (low, high) in BOUNDS.items():
-        least, greatest = float(low), float(high)
-        inside = _between(least, greatest)
+        inside = _between(float(low), float(high))
         note(_outside(columns[name], inside, optional=True), name, f"None or a number from {low} to {high}")
-    for name, (lowest, highest) in _INTEGERS.items():
-        note(
-            _not_integers(columns[name], lowest, highest), name, f"a whole number from {lowest} to {highest}"
-        )
+    for name, (least, most) in _INTEGERS.items():
+        note(find_no_integers(columns[name], least, most), name, f"a whole number from {least} to {most}")
     some = [0 if v is None else v for v in columns["sca"]]
-    note(_not_integers(some, -(2**63), 2**63 - 1), "sca", "None or a whole number of 64 bits")
+    note(find_no_integers(some, -(2**63), 2**63 - 1), "sca", "None or a whole number of 64 bits")
     for name in _TEXTS:
-        note(
-            _not_texts(columns[name], optional=name not in _NEVER_NONE), name, "text without null characters"
-        )
-    note(
-        [n for n, v in enumerate(columns["data_units"]) if v not in DATA_UNITS], "data_units", str(DATA_UNITS)
-    )
+        note(_find_no_texts(columns[name], optional=name not in _NEVER_NONE), name, _TEXT)
+    units = columns["data_units"]
+    wrong = [n for n, v in enumerate(units) if isinstance(v, str) and v not in DATA_UNITS]
+    note(wrong, "data_units", str(DATA_UNITS))
+
+
+def check_files(files: Iterable[FileRecord]) -> None:
+    """Find files that the registry does not accept.
+
+    Parameters
+    ----------
+    files : iterable of FileRecord
+        Those of all images.
+
+    Raises
+    ------
+    UsageError
+        If there is one; ``path`` names the first, ``paths`` all.
+    """
+    records = list(files)
+    bad: dict[int, str] = {}
+    for name, longest in (("key", None), ("sha256", 64), ("format", 32), ("state", 16)):
+        values = [getattr(record, name) for record in records]
+        for place in _find_no_texts(values, optional=False, longest=longest):
+            bad.setdefault(place, f"{name} = {values[place]!r:.80}, expected {_TEXT}")
+    for name, low in (("size", 0), ("mtime_ns", -(2**63))):
+        values = [getattr(record, name) for record in records]
+        for place in find_no_integers(values, low, 2**63 - 1):
+            bad.setdefault(place, f"{name} = {values[place]!r:.80}, expected a whole number from {low}")
+    if bad:
+        paths = [records[place].key for place in sorted(bad)]
+        shown = "; ".join(f"{records[n].key!r:.80}: {bad[n]}" for n in sorted(bad)[:_SHOWN])
+        msg = f"{len(bad)} of {len(records)} files cannot be registered, and nothing was written: {shown}"
+        raise UsageError(msg, path=paths[0], paths=paths)
 
 
 def _between(low: float, high: float) -> Callable[[Any], BoolArray]:
@@ -150,27 +205,18 @@ def _between(low: float, high: float) -> Callable[[Any], BoolArray]:
 
 
 def _outside(values: Sequence[Any], inside: Callable[[Any], BoolArray], *, optional: bool) -> list[int]:
-    """Find numbers that do not pass a test."""
-    try:
-        numbers = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        return [n for n, v in enumerate(values) if not (optional and v is None) and not _is_number(v, inside)]
+    """Find what is no number, or none that passes a test."""
+    if not set(map(type, values)) <= {float, NoneType}:
+        rest = [n for n, v in enumerate(values) if not (optional and v is None)]
+        return [n for n in rest if not (isinstance(values[n], float) and inside(np.float64(values[n])))]
     with np.errstate(invalid="ignore"):
-        bad = np.flatnonzero(~inside(numbers)).tolist()
+        bad = np.flatnonzero(~inside(np.array(values, dtype=np.float64))).tolist()
     return [n for n in bad if not (optional and values[n] is None)]
 
 
-def _is_number(value: Any, inside: Callable[[Any], BoolArray]) -> bool:
-    """Tell whether one value is a number that passes a test."""
-    try:
-        return bool(inside(np.float64(value)))
-    except (TypeError, ValueError):
-        return False
-
-
-def _not_integers(values: Sequence[Any], low: int, high: int) -> list[int]:
-    """Find what is no whole number within bounds."""
-    if all(type(v) is int for v in values) and low <= min(values) and max(values) <= high:
+def find_no_integers(values: Sequence[Any], low: int, high: int) -> list[int]:
+    """Give the places of what is no whole number from `low` to `high`."""
+    if set(map(type, values)) == {int} and low <= min(values) and max(values) <= high:
         return []
     return [n for n, v in enumerate(values) if not (_is_whole(v) and low <= v <= high)]
 
@@ -180,16 +226,17 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _not_texts(values: Sequence[Any], *, optional: bool) -> list[int]:
+def _find_no_texts(values: Sequence[Any], *, optional: bool, longest: int | None = None) -> list[int]:
     """Find what is no text that a database keeps."""
-    texts = set(values)
-    bad = {v for v in texts if not _is_text(v) and not (optional and v is None)}
-    return [n for n, v in enumerate(values) if v in bad] if bad else []
+    if set(map(type, values)) <= {str, NoneType}:
+        bad = {v for v in set(values) if not _is_text(v, longest) and not (optional and v is None)}
+        return [n for n, v in enumerate(values) if v in bad] if bad else []
+    return [n for n, v in enumerate(values) if not _is_text(v, longest) and not (optional and v is None)]
 
 
-def _is_text(value: Any) -> bool:
-    """Tell whether a value is text that UTF-8 can write, without null characters."""
-    if not isinstance(value, str) or "\0" in value:
+def _is_text(value: Any, longest: int | None = None) -> bool:
+    """Tell whether a value is text that UTF-8 can write, without null characters, and not too long."""
+    if not isinstance(value, str) or "\0" in value or len(value) > (longest or len(value)):
         return False
     try:
         value.encode()
@@ -199,7 +246,11 @@ def _is_text(value: Any) -> bool:
 
 
 def check_twice(
-    keys: Sequence[tuple[Any, ...]], seen: set[Any], paths: Sequence[str], first: int, found: Problems
+    keys: Sequence[tuple[Any, ...]],
+    seen: set[Any],
+    paths: Sequence[str],
+    numbers: Sequence[int],
+    found: Problems,
 ) -> None:
     """Find images that are given twice: the same HDU of a file under the same provenance.
 
@@ -211,13 +262,13 @@ def check_twice(
         Keys of earlier rows; takes these.
     paths : sequence of str
         Of each image's data, for messages.
-    first : int
-        Row of the first of them.
+    numbers : sequence of int
+        Row of each.
     found : Problems
         Takes what is wrong.
     """
-    for row, key in enumerate(keys):
+    for number, path, key in zip(numbers, paths, keys, strict=True):
         if key in seen:
-            msg = f"{paths[row]}: HDU {key[-1]} was given twice"
-            found.add(first + row, ConflictError, msg, path=paths[row], hdu=key[-1])
+            msg = f"{path}: HDU {key[-1]} was given twice"
+            found.add(number, ConflictError, msg, path=path, hdu=key[-1])
         seen.add(key)

@@ -4,30 +4,47 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
+from types import NoneType
 from typing import Any
+
+import numpy as np
 
 from snapdb.errors import ProvenanceError, UsageError
 from snapdb.model.canonical import to_json_value
 from snapdb.model.image import FACT_NAMES, NewImage
 from snapdb.model.layout import PlaneLayout
-from snapdb.registry.adding.checks import Columns, Problems
+from snapdb.registry.adding.checks import FLOATS, Columns, Problems
 
 IMAGE_COLUMNS = ("id", "provenance_id", "file_id", "hdu", *FACT_NAMES, "footprint", "registered_at")
 PLANE_COLUMNS = ("image_id", "number", "name", "file_id", "layout")
 INPUT_COLUMNS = ("image_id", "number", "input_id")
 JSON_FACTS = ("flag_bits", "properties")
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+_PLAIN = frozenset({str, int, float, bool, NoneType})
+_HUGE = 2**1000
+_encode = json.JSONEncoder(allow_nan=False).encode
 _facts_of = attrgetter(*FACT_NAMES)
 
 
 def make_columns(images: Sequence[NewImage]) -> dict[str, Sequence[Any]]:
-    """Give the facts of images column by column."""
-    return dict(
-        zip(FACT_NAMES, zip(*map(_facts_of, (new.facts for new in images)), strict=True), strict=True)
-    )
+    """Give the facts of images, and ``hdu``, column by column, as Python's own numbers."""
+    columns = zip(*map(_facts_of, (new.facts for new in images)), strict=True)
+    named = dict(zip(FACT_NAMES, columns, strict=True), hdu=[new.planes[0].layout.hdu for new in images])
+    return {name: _make_plain(values, floats=name in FLOATS) for name, values in named.items()}
 
 
-def write_json(columns: Columns, paths: Sequence[str], first: int, found: Problems) -> dict[str, list[str]]:
+def _make_plain(values: Sequence[Any], *, floats: bool) -> Sequence[Any]:
+    """Give Python's numbers for numpy's, which SQLite would keep as blobs, and floats for integers."""
+    kinds = set(map(type, values))
+    if any(issubclass(kind, np.generic) for kind in kinds):
+        values = [v.item() if isinstance(v, np.generic) else v for v in values]
+    if floats and not kinds <= {float, NoneType}:
+        values = [float(v) if type(v) is int and abs(v) < _HUGE else v for v in values]
+    return values
+
+
+def write_json(
+    columns: Columns, paths: Sequence[str], numbers: Sequence[int], found: Problems
+) -> dict[str, list[str]]:
     """Write the facts that are JSON as text.
 
     Parameters
@@ -36,8 +53,8 @@ def write_json(columns: Columns, paths: Sequence[str], first: int, found: Proble
         Fact -> its values.
     paths : sequence of str
         Of each image's data, for messages.
-    first : int
-        Row of the first of them.
+    numbers : sequence of int
+        Row of each.
     found : Problems
         Takes what cannot be written.
 
@@ -50,33 +67,65 @@ def write_json(columns: Columns, paths: Sequence[str], first: int, found: Proble
     for name in JSON_FACTS:
         written: dict[int, str] = {}
         texts[name] = []
-        for row, value in enumerate(columns[name]):
+        for number, path, value in zip(numbers, paths, columns[name], strict=True):
             text = written.get(id(value))
             if text is None:
                 try:
-                    text = _write_plain(value) or json.dumps(to_json_value(value, name))
+                    text = _write_plain(value, name) or json.dumps(to_json_value(value, name))
                 except ProvenanceError as err:
-                    found.add(first + row, UsageError, f"{paths[row]}: {err}", path=paths[row])
+                    found.add(number, UsageError, f"{path}: {err}", path=path)
                     text = "{}"
                 written[id(value)] = text
             texts[name].append(text)
     return texts
 
 
-def _write_plain(values: Mapping[str, Any]) -> str | None:
+def _write_plain(values: Any, name: str) -> str | None:
     """Write a dictionary of plain values, which is quick; None for what has to be looked at."""
+    if not isinstance(values, Mapping):
+        msg = f"{name} is {values!r:.80}, expected a dictionary"
+        raise ProvenanceError(msg, path=name)
     if not values:
         return "{}"
     if not all(type(k) is str for k in values) or not all(type(v) in _PLAIN for v in values.values()):
         return None
     try:
-        text = json.dumps(values, allow_nan=False)
+        text = _encode(values)
     except ValueError:
         return None
     return None if "\\u" in text else text
 
 
-@lru_cache(maxsize=4096)
-def write_layout(layout: PlaneLayout) -> str:
-    """Write a layout as JSON; thousands of planes share few."""
-    return json.dumps(layout.to_dict())
+def write_layouts(
+    images: Sequence[NewImage], paths: Sequence[str], numbers: Sequence[int], found: Problems
+) -> list[tuple[str, ...]]:
+    """Write the layouts of images' planes as JSON; the parameters are those of :func:`write_json`."""
+    texts: list[tuple[str, ...]] = []
+    for number, path, new in zip(numbers, paths, images, strict=True):
+        try:
+            texts.append(tuple(_write_layout(plane.layout) for plane in new.planes))
+        except ProvenanceError as err:
+            found.add(number, UsageError, f"{path}: a plane's {err}", path=path)
+            texts.append(())
+    return texts
+
+
+def _write_layout(layout: PlaneLayout) -> str:
+    """Write a layout; thousands of planes share few."""
+    try:
+        return _write_shared(layout)
+    except TypeError:  # it cannot be hashed
+        return _write_any(layout)
+
+
+def _write_any(layout: PlaneLayout) -> str:
+    """Write a layout, seeing that JSON and databases can say it."""
+    values = layout.to_dict()
+    try:
+        text = json.dumps(values, allow_nan=False)
+    except (TypeError, ValueError):
+        return json.dumps(to_json_value(values, "layout"))
+    return json.dumps(to_json_value(values, "layout")) if "\\u" in text else text
+
+
+_write_shared = lru_cache(maxsize=4096)(_write_any)
