@@ -215,16 +215,15 @@ class _Adding:
         if not fresh:
             return
         met = [row for row in fresh if batch.keys[row].file_id in self._kept.old]
-        if met and self._loader.insert_new(image, IMAGE_COLUMNS, self._make_rows(batch, met), _KEY) < len(
-            met
-        ):
-            self._yield_to_winners(batch, met)
-            fresh = batch.rows_with(OutcomeKind.REGISTERED)
+        if met:
+            inserted = self._loader.insert_new(image, IMAGE_COLUMNS, self._make_rows(batch, met), _KEY)
+            if inserted < len(met):
+                self._yield_to_winners(batch, met)
         # Nobody else can register an image of a file that only this transaction knows.
         alone = [row for row in fresh if batch.keys[row].file_id not in self._kept.old]
         if alone:
             self._loader.insert(image, IMAGE_COLUMNS, self._make_rows(batch, alone))
-        self._write_parts(batch, fresh)
+        self._write_parts(batch, batch.rows_with(OutcomeKind.REGISTERED))
 
     def _yield_to_winners(self, batch: Batch, fresh: Sequence[int]) -> None:
         """Let images that another writer registered at the same moment have that writer's ids."""
