@@ -3,23 +3,27 @@
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
+if TYPE_CHECKING:
+    from snapdb.archive.expand import Location
 
-def gather_files(arguments: Sequence[str]) -> list[Path]:
+
+def gather_files(arguments: Sequence[str]) -> "list[Location]":
     """List the files that arguments name, each once, a folder's in the order of their names.
 
     Parameters
     ----------
     arguments
-        Files; folders, with all below them; patterns, where ``**`` goes through folders;
-        ``@LIST``, a file with one such name a line; ``-``, such a list on standard input.
+        Files; addresses of remote files; folders, with all below them; patterns, where ``**``
+        goes through folders; ``@LIST``, a file with one such name a line; ``-``, such a list on standard input.
 
     Returns
     -------
-    list of Path
-        Absolute. What is named and does not exist is kept, so that it is reported.
+    list of Path or Url
+        Paths absolute. What is named and does not exist is kept, so that it is reported.
 
     Raises
     ------

@@ -15,6 +15,7 @@ from .values import PARAMETER, VERSION
 
 if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
+    from snapdb.archive.expand import Location
     from snapdb.model.outcome import Outcome
     from snapdb.model.provenance import Provenance
 
@@ -34,6 +35,11 @@ _WARNINGS = 8
 @click.option("--in-place", "in_place", is_flag=True, help="Leave files where they are: the default.")
 @click.option("--copy", is_flag=True, help="Copy files into the archive's store.")
 @click.option("--link", is_flag=True, help="Hard-link files into the archive's store.")
+@click.option(
+    "--repack",
+    type=click.Choice(["fits", "rice"]),
+    help="Register copies of .gz and .bz2 files: plain FITS, or tiles without loss.",
+)
 @click.option("--on-error", type=click.Choice(["skip", "stop"]), default="skip", show_default=True)
 @click.option("--update", is_flag=True, help="Read changed files again, keeping their images' ids.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
@@ -45,8 +51,9 @@ _WARNINGS = 8
 def command(ctx: click.RichContext, session: Session, /, paths: tuple[str, ...], **options: Any) -> None:
     """Register images, so that they are found and can be cut from.
 
-    PATH is a file, a folder with all below it, a pattern, @LIST (a file with one path a
-    line), or - for such a list on standard input. A file that cannot be used is refused
+    PATH is a file, a folder with all below it, a pattern, the address of a remote file
+    (https://, s3://; it stays there, only its headers are read), @LIST (a file with one path
+    a line), or - for such a list on standard input. A file that cannot be used is refused
     with its reason and never stops the rest; the command then ends with code 4. Doing it
     twice changes nothing.
     """
@@ -109,7 +116,7 @@ def _make_provenance(options: dict[str, Any]) -> "Provenance | None":
 
 
 def _ingest(
-    archive: "Archive", files: Sequence[Path], provenance: "Provenance | None", options: dict[str, Any]
+    archive: "Archive", files: "Sequence[Location]", provenance: "Provenance | None", options: dict[str, Any]
 ) -> int:
     """Register the files, say how it went, and give the number that was refused."""
     started = time.monotonic()
@@ -118,7 +125,7 @@ def _ingest(
             files,
             provenance=provenance,
             progress=advance,
-            **{name: options[name] for name in _PASSED_ON},
+            **{name: options[name] for name in _PASSED_ON if options[name] is not None},
         )
     if options["report"] is not None:
         report.write(options["report"])
@@ -131,7 +138,7 @@ def _ingest(
     return refused
 
 
-_PASSED_ON = ("instrument", "jobs", "placement", "on_error", "update", "dry_run")
+_PASSED_ON = ("instrument", "jobs", "placement", "on_error", "update", "dry_run", "repack")
 
 
 def list_refused(outcomes: "Sequence[Outcome]") -> int:
@@ -180,7 +187,7 @@ def show_progress(total: int | None) -> "Iterator[Callable[[Outcome], None] | No
         yield lambda outcome: bar.update(task, advance=1, description=Path(outcome.path).name[-40:])
 
 
-def _explain(archive: "Archive", files: Sequence[Path], instrument: str | None) -> int:
+def _explain(archive: "Archive", files: "Sequence[Location]", instrument: str | None) -> int:
     """Print what would be registered of each file and why, and give the number of refusals."""
     from snapdb.errors import FormatError, StorageError
 

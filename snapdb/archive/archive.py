@@ -19,6 +19,7 @@ from snapdb.archive.report import IngestReport
 from snapdb.errors import UsageError
 from snapdb.model.outcome import Outcome
 from snapdb.model.provenance import Provenance
+from snapdb.model.url import is_url, to_url
 from snapdb.storage import LocalStore
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class Archive(Finding, Lineage):
         Parameters
         ----------
         paths : path, or several
-            Files, folders and globs.
+            Files, folders, globs, and addresses of remote files (``https://``, ``s3://``), which stay
+            where they are: only their headers are read.
         provenance : Provenance, UUID or str, optional
             Of the images; a Provenance is registered too, an id must be. ``ingest 1.0`` by default.
         instrument : str, optional
@@ -178,7 +180,7 @@ class Archive(Finding, Lineage):
         Parameters
         ----------
         path : path
-            One file.
+            One file, or the address of a remote one.
         instrument : str, optional
             Header map to read with; found from the header by default.
 
@@ -187,8 +189,12 @@ class Archive(Finding, Lineage):
         list of Described
             One an image, with its facts, planes, findings and warnings.
         """
+        from snapdb.archive.reading import describe_at
         from snapdb.formats.describe import describe, find_companions
 
+        url = to_url(str(path))
+        if url is not None:
+            return describe_at(url, instrument=instrument)
         return describe(Path(path), companions=find_companions(Path(path)), instrument=instrument)
 
     def register(self, images: Iterable[Image]) -> list[Image]:
@@ -203,7 +209,9 @@ class Archive(Finding, Lineage):
         return FilePlanes(self.registry.get_planes([image_id])[image_id], self.store)
 
     def paths_of(self, key: str) -> ImagePaths:
-        """Give the path of a file's key, with the store as its base when it lies there."""
+        """Give the path of a file's key, with the store as its base if it lies there; none of a remote one."""
+        if is_url(key):
+            return ImagePaths()
         full = self.store.path_of(key)
         return ImagePaths(full=full, base=self.store.base if not key.startswith("/") else None)
 

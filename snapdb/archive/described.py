@@ -11,6 +11,7 @@ from snapdb.archive.paths import ImagePaths
 from snapdb.archive.values import as_uuid, check_fact, check_name
 from snapdb.errors import UsageError
 from snapdb.model.image import ImageRecord
+from snapdb.model.url import Url, is_url
 from snapdb.sky.wcs import BaseWCS
 from snapdb.types import BoolArray, Degrees, Header
 
@@ -179,8 +180,14 @@ class DescribedImage:
 
     @property
     def full_filepath(self) -> Path | None:
-        """Absolute path of the file; None for an image in memory."""
+        """Absolute path of the file; None for an image in memory, and for a remote one, which has a `url`."""
         return self._paths.full
+
+    @property
+    def url(self) -> str | None:
+        """Address of the file; None where it is on this machine, and for an image in memory."""
+        key = self._record.filepath if self._record is not None else ""
+        return key if is_url(key) else None
 
     @property
     def filepath(self) -> Path | None:
@@ -195,6 +202,8 @@ class DescribedImage:
     @property
     def filename(self) -> str | None:
         """Last part of the path."""
+        if self.url is not None:
+            return Url(self.url).name
         return self._paths.full.name if self._paths.full is not None else None
 
     path = full_filepath

@@ -1,4 +1,4 @@
-"""From what a user names (files, folders, globs) to the files that are meant."""
+"""From what a user names (files, folders, globs, addresses) to the files that are meant."""
 
 import glob
 import os
@@ -6,27 +6,42 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from snapdb.archive.paths import PathLike
+from snapdb.model.url import Url, to_url
+
+Location = Path | Url
+"""Where a file is: on this machine, or not."""
 
 
-def expand_paths(paths: Iterable[PathLike] | PathLike) -> list[Path]:
+def expand_paths(paths: Iterable[PathLike] | PathLike) -> list[Location]:
     """List the files that paths name.
 
     Parameters
     ----------
     paths : iterable of path
         Files, folders (with all that lies below, hidden files left out) and glob
-        patterns (``**`` goes through folders). One path alone will do.
+        patterns (``**`` goes through folders); addresses of remote files
+        (``https://``, ``http://``, ``s3://``). One path alone will do.
 
     Returns
     -------
-    list of Path
-        Absolute, each once, a folder's in order of name. A file that does not exist,
+    list of Path or Url
+        Paths absolute; each once, a folder's in order of name. A file that does not exist,
         or a pattern that matches nothing, stays in the list, to be refused by name.
+
+    Raises
+    ------
+    UsageError
+        If an address is of a kind that cannot be read, or holds a password.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else paths
-    files: dict[Path, None] = {}
+    files: dict[Location, None] = {}
     for path in given:
-        for file in _expand(os.fspath(path)):
+        text = os.fspath(path)
+        url = to_url(text)
+        if url is not None:
+            files[url] = None
+            continue
+        for file in _expand(text):
             files[Path(os.path.abspath(file))] = None  # noqa: PTH100  # resolve() follows links
     return list(files)
 

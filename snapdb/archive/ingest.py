@@ -9,13 +9,23 @@
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from snapdb.archive.reading import GroupReading, ReadingTask, describe_error, read_groups
+from snapdb.archive.expand import Location
+from snapdb.archive.gzip_indexes import index_gzip_files
+from snapdb.archive.placing import key_of, look_at_remote, make_remote_record, name_format
+from snapdb.archive.reading import (
+    GroupReading,
+    ReadingTask,
+    describe_error,
+    read_groups,
+    read_remote_groups,
+)
+from snapdb.archive.repack import FOLDER, is_wrapped, repack_reading
 from snapdb.archive.report import IngestReport
 from snapdb.errors import (
     ChangedFileError,
@@ -29,11 +39,16 @@ from snapdb.model.file import FileRecord, FileState
 from snapdb.model.image import NewImage
 from snapdb.model.outcome import Outcome, OutcomeKind
 from snapdb.model.search import make_search
-from snapdb.storage import LocalStore, fingerprint
+from snapdb.model.url import Url, is_url
+from snapdb.storage import FileFingerprint, LocalStore, fingerprint
 
 if TYPE_CHECKING:
     from snapdb.formats.describe import Described, FileGroup
+    from snapdb.formats.remote_scan import RemoteGroup
+    from snapdb.formats.repack import Packing
     from snapdb.registry import AddedImage, Registry
+
+    Group = FileGroup | RemoteGroup
 
 Placement = Literal["in-place", "copy", "link"]
 OnError = Literal["skip", "stop"]
@@ -56,6 +71,7 @@ class IngestPlan:
     on_error: OnError = "skip"
     update: bool = False
     dry_run: bool = False
+    repack: "Packing | None" = None
 
 
 class Ingest:
@@ -80,30 +96,27 @@ class Ingest:
         self.store = store
         self.plan = plan
         self.report = report
-        self._fresh: dict[Path, set[Path]] = {}
+        self._fresh: dict[Location, set[Location]] = {}
         """Registered primary -> its files that changed or are not registered."""
+        self._looked_at: dict[Url, FileFingerprint | StorageError] = {}
+        """What registered remote files are now, or why that cannot be told."""
 
-    def run(self, files: Sequence[Path]) -> IngestReport:
+    def run(self, files: Sequence[Location]) -> IngestReport:
         """Look at every file.
 
         Parameters
         ----------
-        files : sequence of Path
-            Absolute paths, each once.
+        files : sequence of Path or Url
+            Absolute paths and addresses, each once.
 
         Returns
         -------
         IngestReport
             With an outcome for each file.
         """
-        from snapdb.formats.describe import group_files
-
-        there = [f for f in files if self._exists(f)]
-        news = self._find_news(group_files(there))
-        tasks = [ReadingTask(group=g, instrument=self.plan.instrument) for g in news]
         batch: list[GroupReading] = []
         try:
-            for reading in read_groups(tasks, self.plan.jobs):
+            for reading in self._readings([f for f in files if self._exists(f)]):
                 if reading.error is not None:
                     self._refuse(reading.group, reading.error)
                 else:
@@ -118,6 +131,21 @@ class Ingest:
                 self._register(batch)
         return self.report
 
+    def _readings(self, files: Sequence[Location]) -> "Iterator[GroupReading]":
+        """Read what the registry does not know: local files first, then remote ones."""
+        from snapdb.formats.describe import FileGroup, group_files
+        from snapdb.formats.remote_scan import RemoteGroup, group_remote
+
+        groups: list[Group] = [*group_files(f for f in files if isinstance(f, Path))]
+        groups += group_remote(f for f in files if isinstance(f, Url))
+        news = self._find_news(groups)
+        local = [g for g in news if isinstance(g, FileGroup)]
+        tasks = [ReadingTask(group=g, instrument=self.plan.instrument) for g in local]
+        yield from read_groups(tasks, self.plan.jobs)
+        remote = [g for g in news if isinstance(g, RemoteGroup)]
+        if remote:
+            yield from read_remote_groups(remote, self.plan.instrument)
+
     @property
     def _stop(self) -> bool:
         """Whether a refusal ends the run."""
@@ -125,8 +153,10 @@ class Ingest:
             self.report.stopped = True
         return self.report.stopped
 
-    def _exists(self, file: Path) -> bool:
-        """Refuse a name that no file has."""
+    def _exists(self, file: Location) -> bool:
+        """Refuse a name that no file has; remote files are looked at later, many at once."""
+        if isinstance(file, Url):
+            return self._stays(file)
         if file.is_file():
             return True
         what = "is no file" if file.exists() else "does not exist"
@@ -136,20 +166,29 @@ class Ingest:
         self._end((file,), OutcomeKind.REFUSED, error=error)
         return False
 
+    def _stays(self, url: Url) -> bool:
+        """Refuse to bring a remote file into the store."""
+        if self.plan.placement == "in-place":
+            return True
+        msg = f"{url}: remote files are registered where they are; leave out --{self.plan.placement}"
+        self._end((url,), OutcomeKind.REFUSED, error=UsageError(msg, url=str(url)))
+        return False
+
     # What the registry knows
 
-    def _find_news(self, groups: "Sequence[FileGroup]") -> "list[FileGroup]":
+    def _find_news(self, groups: "Sequence[Group]") -> "list[Group]":
         """Give the groups that must be read; say of the others how they ended."""
-        news = []
+        news: list[Group] = []
         for start in range(0, len(groups), _LOOKUP):
             some = groups[start : start + _LOOKUP]
             known = self._look_up(some)
+            self._looked_at |= look_at_remote(known)
             news += [g for g in some if not self._stop and self._is_news(g, known)]
         return news
 
-    def _look_up(self, groups: "Sequence[FileGroup]") -> dict[str, tuple[FileRecord, tuple[UUID, ...]]]:
+    def _look_up(self, groups: "Sequence[Group]") -> dict[str, tuple[FileRecord, tuple[UUID, ...]]]:
         """Give what the registry knows of files, with their images of the plan's provenance."""
-        keys = [self.store.key_of(p) for g in groups for p in (g.primary, *g.companions)]
+        keys = [key_of(self.store, p) for g in groups for p in (g.primary, *g.companions)]
         known = self.registry.find_files(keys)
         ids = list({i for _, image_ids in known.values() for i in image_ids})
         search = make_search(id=ids, provenance_ids=(self.plan.provenance_id,))
@@ -158,16 +197,19 @@ class Ingest:
             key: (file, tuple(i for i in image_ids if i in ours)) for key, (file, image_ids) in known.items()
         }
 
-    def _is_news(self, group: "FileGroup", known: dict[str, tuple[FileRecord, tuple[UUID, ...]]]) -> bool:
+    def _is_news(self, group: "Group", known: dict[str, tuple[FileRecord, tuple[UUID, ...]]]) -> bool:
         """Tell whether a group must be read; if not, say how it ended."""
-        paths = (group.primary, *group.companions)
-        keys = [self.store.key_of(p) for p in paths]
+        paths: tuple[Location, ...] = (group.primary, *group.companions)
+        keys = [key_of(self.store, p) for p in paths]
         ours = known[keys[0]][1] if keys[0] in known else ()
-        if not ours:
+        if not ours or (self.plan.repack is not None and any(is_wrapped(Path(str(p))) for p in paths)):
             return True
-        changed = [
-            p for p, k in zip(paths, keys, strict=True) if k in known and self._has_changed(p, known[k][0])
-        ]
+        try:
+            pairs = [(p, known[k][0]) for p, k in zip(paths, keys, strict=True) if k in known]
+            changed = [path for path, file in pairs if self._has_changed(path, file)]
+        except StorageError as err:
+            self._refuse(group, err)
+            return False
         if changed and not self.plan.update:
             names = ", ".join(map(str, changed))
             msg = f"{names} differs from what was registered; index it again with --update (update=True)"
@@ -180,8 +222,13 @@ class Ingest:
         self._end(paths, OutcomeKind.UNCHANGED, ids=ours)
         return False
 
-    def _has_changed(self, path: Path, known: FileRecord) -> bool:
+    def _has_changed(self, path: Location, known: FileRecord) -> bool:
         """Compare a file with its row; one that was only touched gets its new time."""
+        if isinstance(path, Url):
+            looked = self._looked_at[path]
+            if isinstance(looked, StorageError):
+                raise looked
+            return (looked.size, looked.mtime_ns) != (known.size, known.mtime_ns)
         found = self.store.stat(known.key)
         if (found.size, found.mtime_ns) == (known.size, known.mtime_ns):
             return False
@@ -196,10 +243,21 @@ class Ingest:
 
     def _register(self, batch: list[GroupReading]) -> None:
         """Register a batch: what is new, and what replaces what was there."""
+        if self.plan.repack is not None and not self.plan.dry_run:
+            batch = list(self._repack(batch, self.plan.repack))
         for replaces in (False, True):
             some = [r for r in batch if self._replaces(r) is replaces]
             if some:
                 self._register_some(some)
+
+    def _repack(self, batch: list[GroupReading], packing: "Packing") -> "Iterator[GroupReading]":
+        """Put copies in the store in place of wrapped files; refuse what cannot be copied."""
+        for reading in batch:
+            made = repack_reading(self.store, reading, packing, self.plan.instrument)
+            if made.error is None:
+                yield made
+            else:
+                self._refuse(reading.group, made.error)
 
     def _replaces(self, reading: GroupReading) -> bool:
         """Tell whether a reading says more of a registered image than the registry knows."""
@@ -229,6 +287,7 @@ class Ingest:
             files |= self._place(reading)
         images = [(reading, self._new_image(d)) for reading in batch for d in reading.images]
         added = self.registry.add_images([i for _, i in images], files, update=self._replaces(batch[0]))
+        index_gzip_files(self.store, files.values())
         by_group: dict[int, list[AddedImage]] = {id(r): [] for r in batch}
         for (reading, _), result in zip(images, added, strict=True):
             by_group[id(reading)].append(result)
@@ -242,11 +301,17 @@ class Ingest:
         """Bring a group's files where the plan wants them, and give their rows."""
         records = {}
         for path, found in reading.fingerprints.items():
+            if is_url(path):
+                if Url(path) not in reading.left_out:
+                    records[path] = make_remote_record(path, found)
+                continue
             if Path(path) in reading.left_out:
                 continue
             state = FileState.IN_PLACE
             key = self.store.key_of(path)
-            if self.plan.placement != "in-place":
+            if key.startswith(FOLDER):
+                state = FileState.STORED
+            elif self.plan.placement != "in-place":
                 key = self.store.take_in(Path(path), found.sha256, link=self.plan.placement == "link")
                 state = FileState.STORED
             stat = self.store.stat(key)
@@ -281,13 +346,13 @@ class Ingest:
         for path, error in reading.left_out.items():
             self._end((path,), OutcomeKind.REFUSED, error=error)
 
-    def _refuse(self, group: "FileGroup", error: SnapdbError) -> None:
+    def _refuse(self, group: "Group", error: SnapdbError) -> None:
         """Refuse a group with one reason."""
         self._end((group.primary, *group.companions), OutcomeKind.REFUSED, error=error)
 
     def _end(
         self,
-        paths: Iterable[Path],
+        paths: Iterable[Location],
         kind: OutcomeKind,
         *,
         error: SnapdbError | None = None,
@@ -321,7 +386,4 @@ def _worst(outcomes: Iterable[str]) -> OutcomeKind:
     return OutcomeKind.UNCHANGED
 
 
-def name_format(path: str) -> str:
-    """Name the format by the suffixes, for listings; reading goes by content."""
-    suffixes = [s.lower().lstrip(".") for s in Path(path).suffixes[-2:]]
-    return "fits." + suffixes[-1] if suffixes and suffixes[-1] in ("gz", "bz2", "fz") else "fits"
+__all__ = ["Ingest", "IngestPlan", "OnError", "Placement", "default_jobs", "name_format"]

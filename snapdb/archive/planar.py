@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from snapdb.archive import loading
 from snapdb.archive.described import DescribedImage
 from snapdb.archive.paths import ImagePaths
-from snapdb.archive.planes import ArrayPlanes, PlaneSource
+from snapdb.archive.planes import ArrayPlanes, FilePlanes, PlaneSource
 from snapdb.errors import NotFoundError, ShapeError, UsageError
 from snapdb.pixels.box import Box
 from snapdb.pixels.flags import fraction_masked
@@ -240,6 +240,8 @@ class PlanarImage(DescribedImage):
         path, hdu = self.full_filepath, self._data_hdu()
         if path is not None and hdu is not None:
             return read_header(path, hdu)
+        if self.url is not None and isinstance(self._planes, FilePlanes):
+            return self._planes.read_remote_header("data")
         return make_header(self.wcs_header(), {name: self.fact(name) for name in HEADER_FACTS})
 
     def wcs_header(self) -> Header | None:

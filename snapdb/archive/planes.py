@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from snapdb.errors import ChangedFileError, NotFoundError, ObjectMissingError
 from snapdb.model.image import PlaneRecord
+from snapdb.model.url import Url, is_url
 from snapdb.pixels.box import Box
 from snapdb.storage import LocalStore
 from snapdb.types import PixelArray
 
 if TYPE_CHECKING:
     from snapdb.formats.read import PlaneReader
+    from snapdb.storage.remote import RemoteFile
+    from snapdb.types import Header
 
 
 class PlaneSource(Protocol):
@@ -81,11 +84,12 @@ class FilePlanes:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Files behind the planes."""
-        return tuple({self._store.path_of(r.file_key): None for r in self._records.values()})
+        """Files behind the planes, remote ones left out."""
+        keys = (r.file_key for r in self._records.values() if not is_url(r.file_key))
+        return tuple({self._store.path_of(key): None for key in keys})
 
     def read(self, names: Sequence[str], box: Box | None = None) -> dict[str, PixelArray]:
-        """Give planes or a box of them, opening each file once.
+        """Give planes or a box of them, opening each file once; ranges of remote files come all at once.
 
         Raises
         ------
@@ -95,7 +99,18 @@ class FilePlanes:
             If a file is gone.
         ChangedFileError
             If a file differs from what was registered.
+        StoreUnavailableError
+            If a remote store does not answer.
         """
+        far = [r for r in map(self._record, names) if is_url(r.file_key)]
+        if far:
+            planes = self._read_remote(far, box)
+            near = [n for n in names if n not in planes]
+            return planes | (self._read_local(near, box) if near else {})
+        return self._read_local(names, box)
+
+    def _read_local(self, names: Sequence[str], box: Box | None) -> dict[str, PixelArray]:
+        """Read planes of files of this machine."""
         readers: dict[str, PlaneReader] = {}
         planes: dict[str, PixelArray] = {}
         with ExitStack() as stack:
@@ -107,6 +122,46 @@ class FilePlanes:
                 layout = record.layout
                 planes[name] = reader.read_all(layout) if box is None else reader.read(layout, box)
         return planes
+
+    def _read_remote(self, records: Sequence[PlaneRecord], box: Box | None) -> dict[str, PixelArray]:
+        """Read planes of remote files in one batch of requests."""
+        from snapdb.formats.find_tiles import with_tiles
+        from snapdb.formats.plan import plan_read
+        from snapdb.model.layout import Codec
+        from snapdb.storage.remote import GAP_BYTES, ROW_GAP_BYTES, read_together
+
+        files = {r.file_key: _remote_file(r) for r in records}
+        plans = []
+        for record in records:
+            layout, tiled = record.layout, record.layout.codec is Codec.FITS_TILES
+            if tiled and layout.tiles is None:
+                layout = with_tiles(layout, files[record.file_key], where=record.file_key)
+            wanted = box or Box(0, 0, layout.width, layout.height)
+            gap = GAP_BYTES if tiled else ROW_GAP_BYTES
+            plans.append(plan_read(layout, wanted, gap_bytes=gap, where=record.file_key))
+        by_file = {key: [n for n, r in enumerate(records) if r.file_key == key] for key in files}
+        asked = [(files[key], [at for n in mine for at in plans[n].ranges]) for key, mine in by_file.items()]
+        planes = {}
+        for mine, parts in zip(by_file.values(), map(iter, read_together(asked)), strict=True):
+            for n in mine:
+                planes[records[n].layout.name] = plans[n].decode([next(parts) for _ in plans[n].ranges])
+        return planes
+
+    def read_remote_header(self, name: str) -> "Header":
+        """Read the header of a plane of a remote file.
+
+        Raises
+        ------
+        ObjectMissingError, ChangedFileError, StoreUnavailableError, StorageError
+            As :meth:`read`.
+        CorruptFileError
+            There is no such HDU.
+        """
+        from snapdb.formats.remote_scan import open_ranges, read_remote_header
+
+        record = self._record(name)
+        with open_ranges(_remote_file(record)) as stream:
+            return read_remote_header(Url(record.file_key), stream, record.layout.hdu)
 
     def _record(self, name: str) -> PlaneRecord:
         """Give the record of a plane, or say which there are."""
@@ -136,3 +191,10 @@ class FilePlanes:
             )
             raise ChangedFileError(msg, path=str(path))
         return reader
+
+
+def _remote_file(record: PlaneRecord) -> "RemoteFile":
+    """Give the remote file of a plane, which must be the one that was registered."""
+    from snapdb.storage.remote import RemoteFile
+
+    return RemoteFile(Url(record.file_key), stamp=(record.file_size, record.file_mtime_ns))

@@ -86,18 +86,18 @@ def describe(
     source = open_source(path)
     header_map = choose_map(source, known, instrument)
     sets = assemble(source, header_map)
-    _check_alone(source, sets, companions, known)
+    check_alone(source, sets, companions, known)
     for other in companions:
         _add_companion(sets, source, Path(other), header_map, known)
     found: list[Described] = []
     failures: list[FormatError] = []
     for plane_set in sets:
         try:
-            found.append(_describe_set(plane_set, source, header_map))
+            found.append(describe_set(plane_set, source, header_map))
         except ProjectionError as err:
             failures.append(err)
     if found:
-        return _with_failures(found, failures)
+        return with_failures(found, failures)
     if failures:
         raise failures[0]
     msg = f"{path}: no two-dimensional image of the sky in it; it holds {name_contents(source.frames)}"
@@ -148,7 +148,7 @@ def describe_plane(path: str | Path, *, name: str, like: Described, hdu: int | N
     return NewPlane(layout=layout, path=str(path))
 
 
-def _describe_set(planes: PlaneSet, source: FitsSource, header_map: HeaderMap) -> Described:
+def describe_set(planes: PlaneSet, source: FitsSource, header_map: HeaderMap) -> Described:
     """Describe one image."""
     frame = planes.data
     try:
@@ -184,7 +184,7 @@ def _make_plane(part: Part, lookup: Lookup) -> NewPlane:
     return NewPlane(layout=layout, path=str(part.source.path))
 
 
-def _check_alone(
+def check_alone(
     source: FitsSource, sets: Sequence[PlaneSet], companions: Sequence[str | Path], maps: Sequence[HeaderMap]
 ) -> None:
     """Name what a file is that by its name is the companion of a file that is not there."""
@@ -223,7 +223,7 @@ def _add_companion(
             plane_set.warnings.append(f"{rule.plane} left out: {err}")
 
 
-def _with_failures(found: list[Described], failures: Sequence[FormatError]) -> list[Described]:
+def with_failures(found: list[Described], failures: Sequence[FormatError]) -> list[Described]:
     """Tell with the first image why others of the file were refused."""
     if not failures:
         return found

@@ -1,4 +1,4 @@
-"""Where the bytes live: a base folder, keys below it, and writes that are whole or absent."""
+"""Where the bytes live: a base folder, keys below it, remote files, and writes that are whole or absent."""
 
 from snapdb.storage.atomic import write_atomically
 from snapdb.storage.local import FileFingerprint, LocalStore, fingerprint

@@ -33,6 +33,7 @@ import numpy as np
 from snapdb.archive.moving.wavelengths import find_wavelengths
 from snapdb.errors import UsageError
 from snapdb.model.image import ImageRecord
+from snapdb.model.url import is_url
 from snapdb.sky.vectors import to_vectors
 
 Vertices = Sequence[tuple[float, float]]
@@ -59,7 +60,7 @@ class Publisher:
     collection: str | None = None
     """Name of the collection; told by each image when None."""
     access_url: str | None = None
-    """URL of an image, with ``{id}`` or ``{filepath}`` in it; that of the local file when None."""
+    """URL of an image, with ``{id}`` or ``{filepath}`` in it; that of the file when None."""
 
     def __post_init__(self) -> None:
         if not _AUTHORITY.fullmatch(self.authority):
@@ -76,7 +77,7 @@ class Publisher:
     def url_of(self, record: ImageRecord, path: PurePath) -> str:
         """Give the URL of an image whose file lies at a path."""
         if self.access_url is None:
-            return path.as_uri()
+            return record.filepath if is_url(record.filepath) else path.as_uri()
         return self.access_url.replace("{id}", str(record.id)).replace("{filepath}", quote(record.filepath))
 
 

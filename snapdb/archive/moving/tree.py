@@ -103,7 +103,7 @@ class _TreeIngest(Ingest):
     def _register(self, batch: list[GroupReading]) -> None:
         """Fill in what paths say, and register."""
         for reading in batch:
-            path = reading.group.primary.relative_to(self.folder).as_posix()
+            path = Path(reading.group.primary).relative_to(self.folder).as_posix()  # a tree has no addresses
             reading.images = [fill_from_path(d, path, self.rules) for d in reading.images]
             self.summary.images.update(_name(d) for d in reading.images)
         super()._register(batch)
