@@ -18,7 +18,8 @@ def gather_files(arguments: Sequence[str]) -> "list[Location]":
     ----------
     arguments
         Files; addresses of remote files; folders, with all below them; patterns, where ``**``
-        goes through folders; ``@LIST``, a file with one such name a line; ``-``, such a list on standard input.
+        goes through folders; ``@LIST``, a file with one such name a line; ``-``, such a list on
+        standard input.
 
     Returns
     -------

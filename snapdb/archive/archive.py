@@ -25,6 +25,7 @@ from snapdb.storage import LocalStore
 if TYPE_CHECKING:
     from snapdb.archive.moving.obscore import Publisher
     from snapdb.formats.describe import Described
+    from snapdb.formats.repack import Packing
     from snapdb.registry import Registry
 
 INGEST_PROVENANCE = Provenance("ingest", 1, 0)
@@ -90,6 +91,7 @@ class Archive(Finding, Lineage):
         on_error: OnError = "skip",
         update: bool = False,
         dry_run: bool = False,
+        repack: "Packing | None" = None,
         progress: Callable[[Outcome], None] | None = None,
     ) -> IngestReport:
         """Register the images in files; doing it twice changes nothing.
@@ -114,6 +116,9 @@ class Archive(Finding, Lineage):
             Whether files that have changed since they were registered are read again.
         dry_run : bool
             Whether to look at the files only.
+        repack : str, optional
+            ``fits`` or ``rice``: a file in gzip or bzip2 is copied into the store, as plain FITS or in
+            tiles without loss, and the copy is registered; the original is not touched.
         progress : callable, optional
             Told each file's outcome as it comes.
 
@@ -133,6 +138,8 @@ class Archive(Finding, Lineage):
         """
         _check_choice("placement", placement, get_args(Placement))
         _check_choice("on_error", on_error, get_args(OnError))
+        if repack is not None:
+            _check_choice("repack", repack, ("fits", "rice"))
         if jobs is not None and jobs < 1:
             msg = f"jobs={jobs}: expected at least 1"
             raise UsageError(msg, jobs=jobs)
@@ -151,6 +158,7 @@ class Archive(Finding, Lineage):
             on_error=on_error,
             update=update,
             dry_run=dry_run,
+            repack=repack,
         )
         return Ingest(self.registry, self.store, plan, IngestReport(progress)).run(expand_paths(paths))
 
@@ -197,6 +205,19 @@ class Archive(Finding, Lineage):
             return describe_at(url, instrument=instrument)
         return describe(Path(path), companions=find_companions(Path(path)), instrument=instrument)
 
+    def save(
+        self,
+        cutout: Image,
+        provenance: Provenance | UUID | str | None = None,
+        path: PathLike | None = None,
+        *,
+        tag: str | None = None,
+    ) -> Image:
+        """Keep a cutout as a registered product; see :func:`snapdb.archive.keeping.save_cutout`."""
+        from snapdb.archive.keeping import save_cutout
+
+        return save_cutout(self, cutout, provenance, path=path, tag=tag)
+
     def register(self, images: Iterable[Image]) -> list[Image]:
         """Register images that have a file and a provenance, all or none; see :meth:`Image.save_to_db`."""
         ids = register_images(self.registry, self.store, list(images))
@@ -209,7 +230,7 @@ class Archive(Finding, Lineage):
         return FilePlanes(self.registry.get_planes([image_id])[image_id], self.store)
 
     def paths_of(self, key: str) -> ImagePaths:
-        """Give the path of a file's key, with the store as its base if it lies there; none of a remote one."""
+        """Give the path of a file's key, its base the store if it lies there; none for a remote one."""
         if is_url(key):
             return ImagePaths()
         full = self.store.path_of(key)

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from snapdb.archive.gzip_indexes import find_gzip_index
 from snapdb.errors import ChangedFileError, NotFoundError, ObjectMissingError
 from snapdb.model.image import PlaneRecord
 from snapdb.model.url import Url, is_url
@@ -177,7 +179,7 @@ class FilePlanes:
 
         path = self._store.path_of(record.file_key)
         try:
-            reader = PlaneReader(path)
+            reader = PlaneReader(path, gzip_index=partial(find_gzip_index, self._store, record))
         except ObjectMissingError:
             self._store.stat(record.file_key)  # says what to do about it
             raise

@@ -2,17 +2,17 @@
 
 What to read is planned first (:mod:`snapdb.formats.plan`). Plain files are read with
 positioned reads, which share no file position and so may run in several threads at
-once. Wrapped files have no random access: their bytes are unwrapped once, and kept
-in bounded memory.
+once. A gzip file with a seek index is inflated near the box alone. Other wrapped files
+have no random access: their bytes are unwrapped once, and kept in bounded memory.
 """
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from snapdb.errors import ObjectMissingError, StorageError
 from snapdb.formats.find_tiles import with_tiles
@@ -22,6 +22,9 @@ from snapdb.formats.scaling import apply_scaling, finish_plane, to_linear
 from snapdb.model.layout import Codec, Container, PlaneLayout
 from snapdb.pixels.box import Box
 from snapdb.types import PixelArray
+
+if TYPE_CHECKING:
+    from snapdb.formats.seekable import GzipIndex, SeekableGzip
 
 __all__ = ["PlaneReader", "apply_scaling", "finish_plane", "open_planes", "read_box", "to_linear"]
 
@@ -38,6 +41,9 @@ class PlaneReader:
     ----------
     path : str or Path
         The file.
+    gzip_index : callable, optional
+        Gives the seek index of the file, or None where there is none; asked once, when a
+        plane of a gzip file is first read.
 
     Raises
     ------
@@ -49,12 +55,16 @@ class PlaneReader:
     Notes
     -----
     Reads may come from several threads. What is kept until :meth:`close`: one
-    file descriptor, the unwrapped bytes of a gzip or bzip2 file, and the tables of
-    tiles that the layouts do not hold.
+    file descriptor, two for a gzip file with an index, the unwrapped bytes of other gzip
+    and bzip2 files, and the tables of tiles that the layouts do not hold.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(
+        self, path: str | Path, *, gzip_index: "Callable[[], GzipIndex | None] | None" = None
+    ) -> None:
         self._path = str(path)
+        self._gzip_index = gzip_index
+        self._seekable: SeekableGzip | None = None
         self._fd: int | None = _open_descriptor(self._path)
         self._lock = threading.Lock()
         self._unwrapped: bytes | None = None
@@ -95,7 +105,7 @@ class PlaneReader:
         """
         source: ByteSource = self
         if layout.container is not Container.PLAIN:
-            source = BytesInMemory(self.unwrap())
+            source = self._open_wrapped(layout.container)
         if layout.codec is Codec.FITS_TILES and layout.tiles is None:
             layout = self._with_tiles(layout, source)
         plan = plan_read(layout, box, gap_bytes=GAP_BYTES, where=self._path)
@@ -124,6 +134,10 @@ class PlaneReader:
         with self._lock:
             self._tiles.clear()
             self._unwrapped = None
+            self._gzip_index = None
+            if self._seekable is not None:
+                self._seekable.close()
+                self._seekable = None
             if self._fd is not None:
                 os.close(self._fd)
                 self._fd = None
@@ -178,6 +192,17 @@ class PlaneReader:
                     self.read_ranges(())
                 self._unwrapped = KEPT.read(self._path)
             return self._unwrapped
+
+    def _open_wrapped(self, container: Container) -> ByteSource:
+        """Give the content of a wrapped file: by its index where there is one, else unwrapped."""
+        if container is Container.GZIP:
+            with self._lock:
+                if self._gzip_index is not None and self._fd is not None:
+                    index, self._gzip_index = self._gzip_index(), None
+                    self._seekable = None if index is None else _open_seekable(self._fd, index, self._path)
+                if self._seekable is not None:
+                    return self._seekable
+        return BytesInMemory(self.unwrap())
 
     def _with_tiles(self, layout: PlaneLayout, source: ByteSource) -> PlaneLayout:
         """Give the table of tiles to a layout that was registered without."""
@@ -264,6 +289,16 @@ def read_box(path: str | Path | PlaneReader, layout: PlaneLayout, box: Box) -> P
         return path.read(layout, box)
     with PlaneReader(path) as reader:
         return reader.read(layout, box)
+
+
+def _open_seekable(fd: int, index: "GzipIndex", path: str) -> "SeekableGzip | None":
+    """Open a gzip file by its index; None where that is of another file or of an unknown version."""
+    from snapdb.formats.seekable import SeekableGzip
+
+    try:
+        return SeekableGzip(fd, index, path)
+    except StorageError:
+        return None
 
 
 def _announce(fd: int, ranges: Sequence[tuple[int, int]]) -> None:

@@ -35,7 +35,7 @@ class BoundedReader(io.RawIOBase):
         super().__init__()
         self._source = source
         self._name = name
-        self._limit = min(MAX_UNWRAPPED_BYTES, max(FREE_UNWRAPPED_BYTES, MAX_RATIO * packed_size))
+        self._limit = find_limit(packed_size)
         self._position = 0
 
     def readable(self) -> bool:
@@ -80,6 +80,11 @@ class BoundedReader(io.RawIOBase):
         """Close the compressed file too."""
         self._source.close()
         super().close()
+
+
+def find_limit(packed_size: int) -> int:
+    """Give the most bytes that a compressed file of a size may unwrap to."""
+    return min(MAX_UNWRAPPED_BYTES, max(FREE_UNWRAPPED_BYTES, MAX_RATIO * packed_size))
 
 
 def find_container(path: str | Path) -> Container:

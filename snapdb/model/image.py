@@ -17,6 +17,8 @@ class PlaneRecord:
     """Key of the file in the store, or its absolute path."""
     file_size: int
     file_mtime_ns: int
+    file_sha256: str = ""
+    """Hexadecimal digest of the file; empty where it is not registered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

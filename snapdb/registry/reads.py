@@ -22,15 +22,19 @@ _BATCH = 500
 def read_planes(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[PlaneRecord, ...]]:
     """Read the planes of images, each image's ``data`` first; unknown ids are left out."""
     found: dict[UUID, list[PlaneRecord]] = {}
-    columns = (plane.c.image_id, plane.c.layout, file.c.key, file.c.size, file.c.mtime_ns)
+    columns = (plane.c.image_id, plane.c.layout, file.c.key, file.c.size, file.c.mtime_ns, file.c.sha256)
     query = select(*columns).join(file, file.c.id == plane.c.file_id)
     query = query.order_by(plane.c.image_id, plane.c.number)
     for start in range(0, len(ids), _BATCH):
         some = query.where(plane.c.image_id.in_(ids[start : start + _BATCH]))
-        for image_id, layout, key, size, mtime_ns in connection.execute(some):
+        for image_id, layout, key, size, mtime_ns, sha256 in connection.execute(some):
             found.setdefault(image_id, []).append(
                 PlaneRecord(
-                    layout=PlaneLayout.from_dict(layout), file_key=key, file_size=size, file_mtime_ns=mtime_ns
+                    layout=PlaneLayout.from_dict(layout),
+                    file_key=key,
+                    file_size=size,
+                    file_mtime_ns=mtime_ns,
+                    file_sha256=sha256,
                 )
             )
     return {id_: tuple(found[id_]) for id_ in ids if id_ in found}
@@ -39,7 +43,7 @@ def read_planes(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple
 @lru_cache(maxsize=2)
 def _planes_sql(dialect: str) -> str:
     """Write the statement for the planes of one image."""
-    columns = (cast(plane.c.layout, Text), file.c.key, file.c.size, file.c.mtime_ns)
+    columns = (cast(plane.c.layout, Text), file.c.key, file.c.size, file.c.mtime_ns, file.c.sha256)
     query = select(*columns).join(file, file.c.id == plane.c.file_id)
     query = query.where(plane.c.image_id == bindparam("id")).order_by(plane.c.number)
     return compile_select(query, dialect)[0]
@@ -58,8 +62,9 @@ def make_planes(rows: Iterable[tuple[Any, ...]]) -> tuple[PlaneRecord, ...]:
             file_key=key,
             file_size=size,
             file_mtime_ns=mtime_ns,
+            file_sha256=sha256,
         )
-        for text, key, size, mtime_ns in rows
+        for text, key, size, mtime_ns, sha256 in rows
     )
 
 

@@ -1,9 +1,16 @@
 """Unwrapped files are kept in bounded memory, and read anew when they change."""
 
+import bz2
 import gzip
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from snapdb.formats.kept import KeptBytes
+from snapdb.formats.unwrap import BoundedReader
 
 
 def write(path: Path, content: bytes) -> str:
@@ -36,3 +43,26 @@ def test_oldest_goes_when_memory_is_full(tmp_path: Path) -> None:
     assert kept.size == 20
     assert kept.read(paths[0]) is not first
     assert KeptBytes(limit=5).read(paths[0]) == first
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+def test_threads_unwrap_a_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
+) -> None:
+    content = random.Random(20261125).randbytes(2**21)
+    path = tmp_path / "a"
+    path.write_bytes(pack(content))
+    passes = []
+    read = BoundedReader.read
+
+    def count(self: BoundedReader, size: int = -1) -> bytes:
+        passes.append(1)
+        return read(self, size)
+
+    monkeypatch.setattr(BoundedReader, "read", count)
+    kept = KeptBytes()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: kept.read(str(path)), range(24)))
+    assert found[0] == content
+    assert all(one is found[0] for one in found)
+    assert len(passes) == 1
