@@ -9,6 +9,7 @@ import rich_click as click
 
 from .criteria import check_tag, make_criteria, search_options
 from .failures import PART_FAILED
+from .keeping import Keeping, check_options, choose_provenances, find_sources
 from .outputs import STDOUT, refuse_terminal, write_stdout
 from .session import Session, archive_option, pass_session, say
 from .targets import choose_targets, list_candidates
@@ -29,11 +30,17 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    required=True,
     metavar="FILE",
     help="NAME.fits or NAME.png, may hold {id}, {band}, {mjd:.2f} ...; a folder; - for stdout.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@click.option("--save", is_flag=True, help="Keep the cutouts in the archive instead; prints their ids.")
+@click.option("--tag", metavar="TAG", help="With --save: name for the provenance of the cutouts.")
+@click.option(
+    "--save-provenance",
+    metavar="ID|TAG:PROCESS",
+    help="With --save: the registered provenance that made them; by default `cutout` with these options.",
+)
 @archive_option
 @pass_session
 @click.pass_context
@@ -45,23 +52,43 @@ def command(ctx: click.RichContext, session: Session, /, image_id: UUID | None, 
     must be a folder or hold placeholders that tell them apart:
     {id} {band} {mjd} {sca} {observation_id} {kind} {instrument}.
 
+    With --save the cutouts become images of the archive, with their provenance and the image that
+    they were cut from, and `snapdb find --kind cutout` finds them. Saving the same again changes
+    nothing, and prints the same id. Kept cutouts are cut again only where --image, --kind,
+    --process, --provenance or --provenance-tag asks for them.
+
     \b
     For example:
       snapdb cutout --ra 0.0216 --dec -17.496 --size 51 --image ID -o sn.fits
       snapdb cutout --ra 0.0216 --dec -17.496 --size 20arcsec --band r -o 'sn_{band}_{mjd}.fits'
+      snapdb cutout --ra 0.0216 --dec -17.496 --size 51 --band r --save --tag sn-stamps
     """  # noqa: D301  # \b is click's mark for lines that stay
     if options["ra"] is None or options["dec"] is None:
         msg = "a cutout needs --ra and --dec"
         raise click.UsageError(msg)
+    check_options(options)
     with session.connect() as archive:
         images = _find(archive, image_id, make_criteria(options))
         if options["output"] == STDOUT:
             _pour(images, options)
             return
-        targets = choose_targets(images, options["output"], overwrite=options["overwrite"])
-        failed = sum(not _cut(image, path, options, alone=len(targets) == 1) for image, path in targets)
+        failed = _save(archive, images, options) if options["save"] else _write(images, options)
     if failed:
         ctx.exit(PART_FAILED)
+
+
+def _write(images: "list[Image]", options: dict[str, Any]) -> int:
+    """Write a file an image, and give how many failed."""
+    targets = choose_targets(images, options["output"], overwrite=options["overwrite"])
+    return sum(not _cut(image, path, options, alone=len(targets) == 1) for image, path in targets)
+
+
+def _save(archive: "Archive", images: "list[Image]", options: dict[str, Any]) -> int:
+    """Keep a cutout an image, and give how many failed."""
+    made_by = choose_provenances(archive, images, options)
+    keep = Keeping(archive=archive, provenances=made_by, tag=options["tag"])
+    alone = len(images) == 1
+    return sum(not keep.keep(image, lambda one: _make(one, options), alone=alone) for image in images)
 
 
 def _find(archive: "Archive", image_id: UUID | None, criteria: dict[str, Any]) -> "list[Image]":
@@ -76,7 +103,7 @@ def _find(archive: "Archive", image_id: UUID | None, criteria: dict[str, Any]) -
             raise click.UsageError(msg)
         return [archive.get_image(image_id)]
     check_tag(archive, criteria)
-    images = archive.find_images(**{"order_by": "mjd", **criteria})
+    images = find_sources(archive, {"order_by": "mjd", **criteria})
     if not images:
         msg = (
             "no image matches; `snapdb find` with the same criteria says what is there, and --image ID "

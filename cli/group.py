@@ -21,6 +21,7 @@ _MODULES = {
     "cutout": "cutout",
     "match": "match",
     "provenance": "provenance",
+    "colour": "colour",
     "coverage": "coverage",
     "export": "export",
     "import": "import_",

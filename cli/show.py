@@ -9,6 +9,7 @@ from uuid import UUID
 import rich_click as click
 
 from .outputs import check_file, to_path, write_pieces
+from .pictures import check_picture, draw, picture_options
 from .session import Session, archive_option, pass_session
 
 if TYPE_CHECKING:
@@ -26,20 +27,28 @@ _FORMATS = ("table", "json")
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write to; - for stdout.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@picture_options
 @archive_option
 @pass_session
-def command(
-    session: Session,
-    image_id: UUID,
-    form: str | None,
-    output: Path | None,
-    overwrite: bool,  # noqa: FBT001  # click's calling
-) -> None:
-    """Say all that the archive knows of one image: facts, planes, provenance."""
-    target = to_path(output)
+def command(session: Session, /, image_id: UUID, form: str | None, **options: Any) -> None:
+    """Say all that the archive knows of one image: facts, planes, provenance.
+
+    With --png: draw it instead.
+
+    \b
+    For example:
+      snapdb show ID
+      snapdb show ID --png image.png --interval percentile:99.5 --north-up --longest 800
+    """  # noqa: D301  # \b is click's mark for lines that stay
+    target = to_path(options["output"])
     json_name = target is not None and target.suffix.lower() == ".json"
+    overwrite = options["overwrite"]
+    check_picture(options, others={"--format": form, "-o": options["output"]})
     with session.connect() as archive:
+        if options["png"] is not None:
+            draw(archive, image_id, options)
+            return
         if target is not None:
             check_file(target, overwrite=overwrite)
         known = _describe(archive, image_id)

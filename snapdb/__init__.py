@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
+    from snapdb.archive.colour import lupton, make_colour
     from snapdb.archive.connect import connect, init
     from snapdb.archive.cutout import Cutout
     from snapdb.archive.image import Image
@@ -36,7 +37,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Archive", "Cutout", "Image", "ImageRecord", "Provenance", "__version__", "connect", "init"]
+__all__ = [
+    "Archive",
+    "Cutout",
+    "Image",
+    "ImageRecord",
+    "Provenance",
+    "__version__",
+    "connect",
+    "init",
+    "lupton",
+    "make_colour",
+]
 
 _HOMES = {
     "Archive": "snapdb.archive.archive",
@@ -46,6 +58,8 @@ _HOMES = {
     "Provenance": "snapdb.model.provenance",
     "connect": "snapdb.archive.connect",
     "init": "snapdb.archive.connect",
+    "lupton": "snapdb.archive.colour",
+    "make_colour": "snapdb.archive.colour",
 }
 
 

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from snapdb.archive import cutting, loading, saving
 from snapdb.archive.paths import PathLike, resolve_paths
-from snapdb.archive.planar import PLANES, PlanarImage
+from snapdb.archive.picture import PicturedImage
+from snapdb.archive.planar import PLANES
 from snapdb.archive.values import check_name
 from snapdb.errors import UsageError
 from snapdb.types import CutoutMode, Header, PixelArray
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from snapdb.model.provenance import Provenance
 
 
-class Image(PlanarImage):
+class Image(PicturedImage):
     """One 2-D image of one detector.
 
     An image of an archive comes from :meth:`Archive.find_images` or

@@ -63,7 +63,7 @@ def write_contact_sheet(
     if not images:
         msg = "a contact sheet needs at least one image"
         raise UsageError(msg)
-    texts = list(labels) if labels is not None else [_label(image) for image in images]
+    texts = list(labels) if labels is not None else [label_of(image) for image in images]
     if len(texts) != len(images):
         msg = f"{len(texts)} labels for {len(images)} images; give one each"
         raise UsageError(msg)
@@ -78,7 +78,7 @@ def write_contact_sheet(
     return target
 
 
-def _label(image: "Image") -> str:
+def label_of(image: "Image") -> str:
     """Name an image by its band and date."""
     date = "" if image.mjd is None else f"MJD {image.mjd:.2f}"
     return "  ".join(part for part in (image.band or "", date) if part)
@@ -86,7 +86,7 @@ def _label(image: "Image") -> str:
 
 def _stamps(images: "Sequence[Image]") -> list[PixelArray]:
     """Scale the data of images to bytes, above each one's own sky and each band on one scale."""
-    arrays = [image.data - _middle(image.data) for image in images]
+    arrays = [image.data - middle_of(image.data) for image in images]
     limits: dict[str | None, tuple[float, float]] = {}
     for band in {image.band for image in images}:
         same = [a.ravel() for a, image in zip(arrays, images, strict=True) if image.band == band]
@@ -97,7 +97,7 @@ def _stamps(images: "Sequence[Image]") -> list[PixelArray]:
     ]
 
 
-def _middle(data: PixelArray) -> float:
+def middle_of(data: PixelArray) -> float:
     """Give the median of the finite pixels, 0 without any."""
     finite = data[np.isfinite(data)]
     return float(np.median(finite)) if finite.size else 0.0
