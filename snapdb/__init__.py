@@ -13,6 +13,12 @@ name                  what it is
 :mod:`snapdb.errors`  every error, in one tree
 ====================  ===============================================================
 
+Under the names that users of stdpipe and subpixal know: ``crop_image``,
+``crop_image_centered``, ``downscale_image``, ``get_cutout``, ``write_cutout``,
+``load_cutout``, ``adjust_cutout``; ``create_primary_cutouts``, ``create_cutouts``,
+``create_input_image_cutouts``, ``drz_from_input_cutouts``. Colour pictures:
+``make_colour``, or ``lupton``.
+
 Names load what they need on first use, so importing snapdb costs next to nothing.
 
 Examples
@@ -27,11 +33,20 @@ Examples
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from snapdb.archive.adjust import adjust_cutout
     from snapdb.archive.archive import Archive
     from snapdb.archive.colour import lupton, make_colour
     from snapdb.archive.connect import connect, init
+    from snapdb.archive.cropping import crop_image, crop_image_centered, downscale_image
     from snapdb.archive.cutout import Cutout
     from snapdb.archive.image import Image
+    from snapdb.archive.segments import (
+        create_cutouts,
+        create_input_image_cutouts,
+        create_primary_cutouts,
+        drz_from_input_cutouts,
+    )
+    from snapdb.archive.stamps import get_cutout, load_cutout, write_cutout
     from snapdb.model.image import ImageRecord
     from snapdb.model.provenance import Provenance
 
@@ -44,10 +59,21 @@ __all__ = [
     "ImageRecord",
     "Provenance",
     "__version__",
+    "adjust_cutout",
     "connect",
+    "create_cutouts",
+    "create_input_image_cutouts",
+    "create_primary_cutouts",
+    "crop_image",
+    "crop_image_centered",
+    "downscale_image",
+    "drz_from_input_cutouts",
+    "get_cutout",
     "init",
+    "load_cutout",
     "lupton",
     "make_colour",
+    "write_cutout",
 ]
 
 _HOMES = {
@@ -56,10 +82,21 @@ _HOMES = {
     "Image": "snapdb.archive.image",
     "ImageRecord": "snapdb.model.image",
     "Provenance": "snapdb.model.provenance",
+    "adjust_cutout": "snapdb.archive.adjust",
     "connect": "snapdb.archive.connect",
+    "create_cutouts": "snapdb.archive.segments",
+    "create_input_image_cutouts": "snapdb.archive.segments",
+    "create_primary_cutouts": "snapdb.archive.segments",
+    "crop_image": "snapdb.archive.cropping",
+    "crop_image_centered": "snapdb.archive.cropping",
+    "downscale_image": "snapdb.archive.cropping",
+    "drz_from_input_cutouts": "snapdb.archive.segments",
+    "get_cutout": "snapdb.archive.stamps",
     "init": "snapdb.archive.connect",
+    "load_cutout": "snapdb.archive.stamps",
     "lupton": "snapdb.archive.colour",
     "make_colour": "snapdb.archive.colour",
+    "write_cutout": "snapdb.archive.stamps",
 }
 
 

@@ -1,16 +1,28 @@
 """A cutout: an image cut from another, with its parent and its place in it."""
 
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from snapdb.archive.array_source import (
+    ArraySource,
+    box_of_corners,
+    check_mode,
+    flagged,
+    make_source,
+)
+from snapdb.archive.cutting import as_fill_value
 from snapdb.archive.image import Image
+from snapdb.archive.measured import MeasuredImage
 from snapdb.archive.paths import ImagePaths
-from snapdb.pixels.box import Box
-from snapdb.sky.wcs import BaseWCS
-from snapdb.types import Header
+from snapdb.archive.stored_cutout import read_cutout, state_of
+from snapdb.errors import NotFoundError, UsageError
+from snapdb.pixels.box import Placement
+from snapdb.pixels.crops import as_whole, outside_mask
+from snapdb.types import Header, PixelArray
 
 if TYPE_CHECKING:
     from snapdb.archive.cutting import Cut
@@ -29,24 +41,158 @@ _INHERITED = (
     "release_date",
     "properties",
 )
+_PLANE_OF = {"image": "data", "err": "noise", "dq": "flags"}
+"""Key of the dictionary style -> plane, where they differ."""
+_KEY_OF = {"data": "image", "noise": "err"}
+_FIXED = ("mask", "meta", "header")
 
 
-class Cutout(Image):
+class MissingKeyError(NotFoundError, KeyError):
+    """The cutout has nothing of that name."""
+
+    code = "missing_key"
+
+
+class Cutout(MeasuredImage):
     """An image in memory, cut from another image.
 
     It has its own pixels, WCS, header, corners, centre and position angle; band, time,
     exposure and zero point are its parent's. A cutout of a cutout is a cutout. It has
     no file until it is saved, so saving it can never write over its parent.
 
-    Made by :meth:`snapdb.Image.get_cutout` and :meth:`snapdb.Image.get_ra_dec_cutout`.
+    Cutouts of images come from :meth:`snapdb.Image.get_cutout` and
+    :meth:`snapdb.Image.get_ra_dec_cutout`; from arrays they are made so:
+
+    Parameters
+    ----------
+    data : array or None
+        Pixels ``[y, x]`` of the whole image. None, with `trc`, makes an image of `fillval`
+        that ends at `trc`.
+    wcs : astropy.wcs.WCS, BaseWCS or None
+        Coordinates of the whole image.
+    blc : tuple of int
+        Bottom-left pixel ``(x, y)``, 0-based.
+    trc : tuple of int, optional
+        Top-right pixel ``(x, y)``, included; the image's last one by default.
+    dq : array of int, optional
+        Data quality flags of the whole image.
+    weight : array, optional
+        Weights of the whole image.
+    src_id : object
+        Whatever ties the source to a record of a catalogue.
+    data_units : {'counts', 'rate'}
+        What one unit of the data is.
+    exptime : float
+        Exposure time, seconds, more than 0.
+    mode : {'strict', 'fill', 'partial', 'trim'}
+        ``strict`` refuses a box that reaches beyond the image, ``fill`` and ``partial`` fill what
+        lies outside, ``trim`` gives the part that exists.
+    fillval : float
+        For data outside the image. An integer image becomes floating-point when it cannot hold it.
+    src_pos : tuple of float, optional
+        Position ``(x, y)`` of the source in the image; the middle of the box by default.
+    src_weight : float, optional
+        Weight of the source.
+    dqbitmask : int, str or list, optional
+        Which bits of `dq` are good, as in :mod:`astropy.nddata.bitmask`: the other bits mask
+        pixels, 0 lets every bit mask. None leaves `dq` out of the mask.
+
+    Raises
+    ------
+    NoOverlapError
+        If the box does not touch the image.
+    PartialOverlapError
+        If it reaches beyond the image in mode ``strict``.
+    ShapeError
+        If the box is ill-formed, or arrays differ in shape.
+    UsageError
+        If another parameter cannot be.
+
+    Notes
+    -----
+    The names are subpixal's, and stdpipe's dictionary style works: ``cutout["image"]``,
+    ``["mask"]``, ``["err"]``, ``["meta"]``, ``["header"]``, ``["wcs"]``, and planes of any name. Where the
+    originals are defective this differs: coordinates given are never changed in place; a
+    position without a pixel is NaN and spoils no other; `blc` and `trc` move together, so that
+    the size is always that of the pixels; flags outside the image carry the bit NO_DATA;
+    integers are never filled with garbage; ``cutout["wcs"]`` is that of the cutout.
     """
 
-    parent: Image
-    """The image that it was cut from."""
-    box: Box
-    """Where it lies in its parent's pixels; may reach beyond it in mode ``partial``."""
-    source_box: Box
-    """The part of `box` that exists in the parent."""
+    _said: dict[str, Any] | None = None
+    _extras: dict[str, Any] | None = None
+
+    def __init__(
+        self,
+        data: PixelArray | None,
+        wcs: Any,
+        blc: Sequence[int] = (0, 0),
+        trc: Sequence[int] | None = None,
+        dq: PixelArray | None = None,
+        weight: PixelArray | None = None,
+        src_id: Any = 0,
+        data_units: str = "rate",
+        exptime: float = 1,
+        mode: str = "strict",
+        fillval: float = float("nan"),
+        *,
+        src_pos: Sequence[float] | None = None,
+        src_weight: float | None = None,
+        dqbitmask: Any = None,
+    ) -> None:
+        check_mode(mode)
+        if data is None and trc is None:
+            msg = "trc=None: without data, trc says where the image ends"
+            raise UsageError(msg)
+        shape = None if trc is None else (as_whole(trc[1], name="trc") + 1, as_whole(trc[0], name="trc") + 1)
+        facts = {"data_units": data_units, "exptime": exptime}
+        arrays = {"data": data, "flags": dq, "weight": weight}
+        source = make_source(arrays, wcs, shape=shape, facts=facts)
+        height, width = source.shape
+        box = box_of_corners(blc, (width - 1, height - 1) if trc is None else trc, width, height)
+        fill = as_fill_value(fillval) if mode != "strict" or data is None else 0.0
+        self._take(source, source.place(box, mode), fill, dqbitmask=dqbitmask)
+        self.src_id, self.src_pos, self.src_weight = src_id, src_pos, src_weight
+
+    @classmethod
+    def from_source(
+        cls, source: ArraySource, placement: Placement, fill: float = float("nan"), *, dqbitmask: Any = None
+    ) -> Self:
+        """Make a cutout of arrays that were checked.
+
+        Parameters
+        ----------
+        source : ArraySource
+            The whole image.
+        placement : Placement
+            Where the cutout lies.
+        fill : float
+            For data outside the image.
+        dqbitmask : int, str or list, optional
+            As for the class.
+        """
+        cutout = cls.__new__(cls)
+        cutout._take(source, placement, fill, dqbitmask=dqbitmask)
+        return cutout
+
+    def _take(self, source: ArraySource, placement: Placement, fill: float, *, dqbitmask: Any) -> None:
+        """Set the state of a cutout of arrays; flags mask only where it is said which."""
+        self._begin(ImagePaths())
+        self.parent = source.parent
+        if hasattr(source.wcs, "all_pix2world"):
+            self._image_wcs = source.wcs
+        self.box, self.source_box, self.target_box = placement.result, placement.source, placement.target
+        self._own, flag_bits = source.cut(placement, fill)
+        for name, value in source.facts.items():
+            self.set_fact(name, value)
+        self._facts |= {"kind": "cutout", "flag_bits": flag_bits}
+        mask = outside_mask(self.box.shape, self.target_box)
+        if self._own["data"].dtype.kind == "f":
+            mask |= ~np.isfinite(self._own["data"])
+        if "flags" in self._own and dqbitmask is not None:
+            mask |= flagged(self._own["flags"], dqbitmask)
+        if "mask" in self._own:
+            mask |= self._own["mask"] != 0
+        self._own["mask"] = mask
 
     @classmethod
     def from_cut(cls, parent: Image, cut: "Cut") -> "Cutout":
@@ -64,50 +210,161 @@ class Cutout(Image):
         cutout.parent = parent
         cutout.box = cut.placement.result
         cutout.source_box = cut.placement.source
+        cutout.target_box = cut.placement.target
         cutout._archive = parent.archive
         cutout._own = dict(cut.planes)
         inherited = {name: parent.fact(name) for name in _INHERITED}
         cutout._facts = {**inherited, "kind": "cutout", "flag_bits": cut.flag_bits}
+        cutout._tidy()
         return cutout
 
-    @property
-    def parent_id(self) -> UUID | None:
-        """Id of the nearest registered image that it was cut from; None where there is none."""
-        return self.parent.parent_id if isinstance(self.parent, Cutout) else self.parent.id
+    def _tidy(self) -> None:
+        """Let a mask be of bools and a weight 0 outside the parent, whatever data are filled with there."""
+        for name in ("mask", "weight"):
+            if name in self._own:
+                plane, outside = self._own[name], outside_mask(self.box.shape, self.target_box)
+                plane[outside] = name == "mask"
+                self._own[name] = plane.astype(bool) if name == "mask" else plane
 
-    @property
-    def origin(self) -> tuple[int, int]:
-        """Pixel ``(x, y)`` of the outermost parent that is this cutout's pixel (0, 0)."""
-        x0, y0 = self.box.x0, self.box.y0
-        if isinstance(self.parent, Cutout):
-            above = self.parent.origin
-            return above[0] + x0, above[1] + y0
-        return x0, y0
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every pixel of it exists in the parent."""
-        return self.box == self.source_box
+    def copy(self) -> Self:
+        """Make another of it whose planes, facts and meta are its own."""
+        made = super().copy()
+        made._said, made._extras = copy.deepcopy(self._said), copy.copy(self._extras)
+        return made
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:  # noqa: FBT001  # numpy's protocol
         """Give the data, so that numpy and matplotlib take a cutout as it is."""
         return np.array(self.data, dtype=dtype, copy=copy)
 
+    # Files
+
+    def header_to_save(self) -> Header:
+        """Give the header with the facts as they stand now, and the place, for a file of snapdb's own."""
+        from snapdb.formats.stamp_files import STATE_CARD, to_card_text
+
+        header = super().header_to_save()
+        header[STATE_CARD] = to_card_text({**state_of(self), "meta": self.meta})
+        return header
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a cutout from a file that :meth:`save`, :func:`snapdb.write_cutout` or stdpipe wrote.
+
+        Parameters
+        ----------
+        path : Path or str
+            The file.
+
+        Returns
+        -------
+        Cutout
+            With planes, mask, place, source and meta; its parent knows its size and coordinates,
+            and has no pixels.
+
+        Raises
+        ------
+        NotAnImageError
+            If the file holds no image plane.
+        CorruptFileError, UnknownFormatError, ObjectMissingError, StorageError
+            If it cannot be read.
+        """
+        cutout = cls.__new__(cls)
+        cutout._begin(ImagePaths())
+        for name, value in read_cutout(Path(path)).items():
+            setattr(cutout, name, value)
+        return cutout
+
+    # As a dictionary
+
     @property
-    def has_wcs(self) -> bool:
-        """Whether there are world coordinates: those of the parent, shifted."""
-        return self.parent.has_wcs
+    def meta(self) -> dict[str, Any]:
+        """What is said of the source and the cutout, by name; yours to change."""
+        if self._said is None:
+            self._said = {}
+        return self._said
 
-    def _find_wcs(self) -> BaseWCS:
-        """Shift the parent's WCS to this box."""
-        return self.parent.get_wcs().shifted(self.box.x0, self.box.y0)
+    def __getitem__(self, key: str) -> Any:
+        """Give what :meth:`keys` names; ``data``, ``noise`` and ``dq`` are understood too."""
+        if key in _FIXED:
+            return getattr(self, key)
+        if key == "wcs" and self.has_wcs:
+            return self.get_wcs().get_astropy_wcs()
+        plane = self._own.get(_PLANE_OF.get(key, key)) if isinstance(key, str) else None
+        if plane is not None:
+            return plane
+        if self._extras and key in self._extras:
+            return self._extras[key]
+        msg = f"the cutout has no {key!r}; it has {', '.join(self)}"
+        raise MissingKeyError(msg, key=key)
 
-    def all_source_paths(self) -> set[Path]:
-        """Give the files that the parents' pixels are read from."""
-        return self.parent.all_source_paths()
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Set a plane (an array of the cutout's shape), the meta, the header, or keep another value."""
+        if key == "wcs":
+            msg = "the coordinates follow from the place in the parent; make another Cutout to change them"
+            raise UsageError(msg, key=key)
+        if key == "meta":
+            self._said = dict(value)
+        elif key == "header":
+            self._header = value
+        elif key == "mask":
+            self.mask = value
+        elif key in self._own or key in _PLANE_OF or key in _KEY_OF or key == "flags" or _is_plane(value):
+            self._set_plane(_PLANE_OF.get(key, key), value)
+        else:
+            self._extras = {**(self._extras or {}), key: value}
 
-    def _own_header(self) -> Header:
-        """Give the parent's header with this cutout's size, WCS and origin."""
-        from snapdb.formats.header import crop_header
+    def __delitem__(self, key: str) -> None:
+        """Take a plane or another value out."""
+        if key in (*_FIXED, "image", "data", "wcs"):
+            msg = f"a cutout cannot be without its {key!r}"
+            raise UsageError(msg, key=key)
+        if key not in self:
+            self[key]  # says so
+        if self._extras and key in self._extras:
+            self._extras = {k: v for k, v in self._extras.items() if k != key}
+        else:
+            self._set_plane(_PLANE_OF.get(key, key), None)
 
-        return crop_header(self.parent.header, self.wcs_header(), self.box)
+    def __contains__(self, key: object) -> bool:
+        """Say whether there is such a plane or value."""
+        return key in self.keys() or (
+            key in ("data", "noise", "dq") and _PLANE_OF.get(str(key), key) in self._own
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the keys."""
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        """Count the keys."""
+        return len(self.keys())
+
+    def keys(self) -> list[str]:
+        """Name what there is: ``image``, ``err``, further planes, ``mask``, ``meta``, ``header``, ``wcs``."""
+        planes = [_KEY_OF.get(name, name) for name in self._own if name != "mask"]
+        return [*planes, *_FIXED, *(["wcs"] if self.has_wcs else []), *(self._extras or {})]
+
+    def values(self) -> list[Any]:
+        """Give what there is, in the order of the keys."""
+        return [self[key] for key in self.keys()]
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Give keys with what they name."""
+        return [(key, self[key]) for key in self.keys()]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Give what a key names, or a default."""
+        try:
+            return self[key]
+        except MissingKeyError:
+            return default
+
+    def update(self, others: Mapping[str, Any]) -> None:
+        """Set several things."""
+        for key, value in others.items():
+            self[key] = value
+
+
+def _is_plane(value: Any) -> bool:
+    """Say whether a value has two axes, as pixels have."""
+    return bool(np.ndim(value) == 2)

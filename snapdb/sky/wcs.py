@@ -117,7 +117,7 @@ class AstropyWCS(BaseWCS):
     ----------
     wcs : astropy.wcs.WCS
         With two celestial axes; further axes are left out.
-    origin : tuple of int
+    origin : tuple of float
         The pixel (x, y) of `wcs` that is pixel (0, 0) here.
 
     Raises
@@ -126,7 +126,7 @@ class AstropyWCS(BaseWCS):
         If they are not celestial, or cannot be evaluated.
     """
 
-    def __init__(self, wcs: Any, *, origin: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, wcs: Any, *, origin: tuple[float, float] = (0, 0)) -> None:
         self._origin = origin
         with _translated():
             self._wcs = wcs if wcs.naxis == 2 else wcs.celestial
@@ -296,7 +296,7 @@ class AstropyWCS(BaseWCS):
         return f"<AstropyWCS {self._wcs.wcs.ctype[0]} at ({ra:.5f}, {dec:.5f}) {self._wcs.wcs.radesys}>"
 
 
-def _rebuild(wcs: Any, origin: tuple[int, int]) -> AstropyWCS:
+def _rebuild(wcs: Any, origin: tuple[float, float]) -> AstropyWCS:
     """Make coordinates again in another process."""
     return AstropyWCS(wcs, origin=origin)
 

@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 import snapdb
 from snapdb.cli import cli
 from snapdb.registry import SCHEMA_VERSION, downgrade, migrate
-from snapdb.registry.schema import find_version
+from snapdb.registry.schema import find_version, known_versions
 from snapdb.testing.skies import Survey, make_survey
 
 ON_POSTGIS = pytest.mark.parametrize("registry_url", [pytest.param("postgis")], indirect=True)
@@ -122,7 +122,7 @@ def test_to_goes_up_and_down_and_says_where_it_stands(empty_url: str) -> None:
 def test_a_version_that_there_is_not(registry_url: str) -> None:
     said = refused(5, registry_url, "migrate", "--to", "7")
     assert said.startswith(
-        f"snapdb: error: there is no schema version '7'; this snapdb knows 0001, {SCHEMA_VERSION}; "
+        f"snapdb: error: there is no schema version '7'; this snapdb knows {', '.join(known_versions())}; "
     )
 
 

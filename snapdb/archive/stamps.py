@@ -1,0 +1,250 @@
+"""Postage stamps of a candidate from arrays, and their files: stdpipe's functions."""
+
+import io
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snapdb.archive.array_source import ArraySource, make_source
+from snapdb.archive.cutout import Cutout
+from snapdb.archive.guard import check_output
+from snapdb.archive.loading import as_wcs
+from snapdb.archive.paths import PathLike
+from snapdb.archive.stored_cutout import state_of
+from snapdb.errors import ObjectExistsError, ProjectionError, UsageError
+from snapdb.pixels.crops import center_box
+from snapdb.storage import write_atomically
+from snapdb.types import Header, PixelArray
+
+_PLANE_OF = {"err": "noise", "dq": "flags"}
+_NOT_PLANES = ("meta", "header", "wcs")
+
+
+def get_cutout(
+    image: PixelArray,
+    candidate: Any,
+    radius: float,
+    header: Header | None = None,
+    wcs: Any = None,
+    time: Any = None,
+    filename: str | None = None,
+    name: str | None = None,
+    **kwargs: PixelArray | None,
+) -> Cutout:
+    """Cut the square around a candidate from an image and its further planes.
+
+    Parameters
+    ----------
+    image : array, shape (ny, nx)
+        Pixels ``[y, x]``.
+    candidate : mapping or table row
+        With ``x`` and ``y``, its position in 0-based pixels; all it says goes into the meta.
+    radius : float
+        Half the side, pixels: the square has ``2 * ceil(radius) + 1`` a side, and the candidate
+        lies in its middle pixel.
+    header : astropy.io.fits.Header, optional
+        Of the image; left as it is.
+    wcs : astropy.wcs.WCS or BaseWCS, optional
+        Of the image; those of `header` by default.
+    time : Time, datetime or str, optional
+        Of the observation; ``meta["time"]``.
+    filename : str, optional
+        Of the image; ``meta["filename"]``.
+    name : str, optional
+        Of the object; by default made of ``ra`` and ``dec`` where the candidate has them.
+    **kwargs : array
+        Further planes of the image's shape, such as ``mask``, ``err``, ``template``,
+        ``convolved``, ``diff``, ``flags``; None is left out.
+
+    Returns
+    -------
+    Cutout
+        Usable as a dictionary: ``cutout["image"]``, ``["mask"]``, ``["template"]``, ``["meta"]``,
+        ``["header"]``, ``["wcs"]``. Outside the image, floating-point planes are NaN, others 0,
+        the mask True, flags carry the bit NO_DATA.
+
+    Raises
+    ------
+    NoOverlapError
+        If the candidate's position is not finite, or the square does not touch the image.
+    ShapeError
+        If a plane has not the image's shape, or the radius is no number of at least 0.
+    UsageError
+        If the candidate has no ``x`` or ``y``, or a further parameter is no array.
+
+    Notes
+    -----
+    As stdpipe's, mended: ``wcs`` is that of the cutout and not the image's own; a mask is True
+    outside; a plane of another shape, and what is no plane, are refused.
+    """
+    said = _as_dict(candidate)
+    try:
+        box = center_box(said["x"], said["y"], radius)
+    except KeyError as err:
+        msg = f"the candidate has no {err}; it has {', '.join(map(str, said))}"
+        raise UsageError(msg, candidate=list(said)) from err
+    source = _make_source(image, header, wcs, kwargs)
+    placement = source.place(box, "fill")
+    fill = np.nan if np.asanyarray(image).dtype.kind == "f" else 0
+    cutout = Cutout.from_source(source, placement, fill)
+    if header is not None:
+        cutout["header"] = _cropped_header(cutout, header, given=wcs is not None)
+    cutout["meta"] = _make_meta(said, time, filename, name)
+    return cutout
+
+
+def write_cutout(cutout: Any, filename: PathLike) -> None:
+    """Write a cutout to a FITS file that :func:`load_cutout` and stdpipe read.
+
+    The primary header holds the meta as keywords, each plane has an extension of its name,
+    and the table SNAPMETA keeps the meta, the types and the place without loss.
+
+    Parameters
+    ----------
+    cutout : Cutout or mapping
+        As :func:`get_cutout` gives it, or a plain dictionary of that form.
+    filename : path
+        Replaced if it exists, as stdpipe does; a file that is registered, or that the cutout's
+        parents are read from, never is.
+
+    Raises
+    ------
+    UsageError
+        If a value of the meta cannot be kept, or a plane is of a type that FITS has not.
+    ObjectExistsError
+        If the file must not be replaced.
+    StorageError
+        If it cannot be written.
+    """
+    from snapdb.formats.stamp_files import write_stamp
+
+    path = Path(filename).absolute()
+    state = state_of(cutout) if isinstance(cutout, Cutout) else None
+    sources = cutout.all_source_paths() if isinstance(cutout, Cutout) else ()
+    if path.exists() and any(path.samefile(source) for source in sources if source.exists()):
+        msg = f"{path} holds the pixels of the cutout's parent and is never written over; give another path"
+        raise ObjectExistsError(msg, path=str(path))
+    check_output(path, overwrite=True)
+    named = {key: cutout[key] for key in cutout if key not in _NOT_PLANES}
+    planes = {key: np.asarray(value) for key, value in named.items() if np.ndim(value) == 2}
+    buffer = io.BytesIO()
+    write_stamp(buffer, planes, cutout.get("header"), cutout.get("meta") or {}, state)
+    with write_atomically(path, overwrite=True) as out:
+        out.write(buffer.getvalue())
+
+
+def load_cutout(filename: PathLike) -> Cutout:
+    """Read a cutout that :func:`write_cutout`, :meth:`Cutout.save` or stdpipe wrote.
+
+    Parameters
+    ----------
+    filename : path
+        The file. Nothing in it is ever run as code.
+
+    Returns
+    -------
+    Cutout
+        As :meth:`Cutout.load` gives it.
+
+    Raises
+    ------
+    NotAnImageError
+        If the file holds no plane named IMAGE.
+    CorruptFileError, UnknownFormatError, ObjectMissingError, StorageError
+        If it cannot be read.
+    """
+    return Cutout.load(Path(filename))
+
+
+def _make_source(
+    image: PixelArray, header: Header | None, wcs: Any, planes: Mapping[str, Any]
+) -> ArraySource:
+    """Check the planes and find the coordinates."""
+    arrays: dict[str, Any] = {"data": image}
+    for key, plane in planes.items():
+        if plane is None:
+            continue
+        if np.ndim(plane) != 2:
+            msg = f"{key} is a {type(plane).__name__}; expected a plane, an array with two axes"
+            raise UsageError(msg, name=key)
+        arrays[_PLANE_OF.get(key, key)] = plane
+    coordinates = wcs
+    if wcs is None and header is not None:
+        try:
+            coordinates = as_wcs(None, header)
+        except ProjectionError as err:
+            warnings.warn(f"the cutout has no world coordinates: {err}", stacklevel=3)
+    return make_source(arrays, coordinates, header=header)
+
+
+def _cropped_header(cutout: Cutout, header: Header, *, given: bool) -> Header:
+    """Make the cutout's header; coordinates that were given replace the header's."""
+    from snapdb.formats.header import with_facts
+    from snapdb.formats.regrid import crop_cards
+
+    box = cutout.box
+    cropped = crop_cards(header, box.x0, box.y0, box.width, box.height)
+    return with_facts(cropped, {}, cutout.wcs_header()) if given else cropped
+
+
+def _make_meta(said: dict[str, Any], time: Any, filename: str | None, name: str | None) -> dict[str, Any]:
+    """Give what the candidate says, with what the caller adds."""
+    meta = dict(said)
+    if time is not None:
+        meta["time"] = _as_time(time)
+    if filename is not None:
+        meta["filename"] = filename
+    if name is not None:
+        meta["name"] = name
+    elif "name" not in meta and "ra" in meta and "dec" in meta:
+        made = make_name(meta["ra"], meta["dec"])
+        if made is not None:
+            meta["name"] = made
+    return meta
+
+
+def _as_time(time: Any) -> Any:
+    """Give a Time."""
+    from astropy.time import Time
+
+    try:
+        return Time(time)
+    except (ValueError, TypeError) as err:
+        msg = f"time={time!r} is no time: expected a Time, a datetime or ISO text"
+        raise UsageError(msg, time=time) from err
+
+
+def _as_dict(candidate: Any) -> dict[str, Any]:
+    """Give a mapping or a row of a table as a dictionary."""
+    try:
+        return {str(key): candidate[key] for key in candidate.keys()}  # noqa: SIM118  # rows of tables too
+    except (AttributeError, TypeError, KeyError) as err:
+        what = "a mapping or a row of a table, with x and y"
+        msg = f"candidate is a {type(candidate).__name__}; expected {what}"
+        raise UsageError(msg) from err
+
+
+def make_name(ra: Any, dec: Any) -> str | None:
+    """Name an object by its position: ``J`` with hhmmss.ss and ddmmss.s, both cut to the nearest.
+
+    Parameters
+    ----------
+    ra, dec : float
+        Degrees.
+
+    Returns
+    -------
+    str or None
+        Such as ``J004200.00-201500.0``; None where the position is not finite.
+    """
+    if not (np.isfinite(ra) and np.isfinite(dec)):
+        return None
+    hundredths = round(float(ra) % 360.0 / 15.0 * 3600.0 * 100) % (24 * 360_000)
+    tenths = round(abs(float(dec)) * 3600.0 * 10)
+    hours, minutes, seconds = hundredths // 360_000, hundredths // 6000 % 60, hundredths % 6000 / 100
+    degrees, arcmin, arcsec = tenths // 36_000, tenths // 600 % 60, tenths % 600 / 10
+    sign = "-" if float(dec) < 0 else "+"
+    return f"J{hours:02d}{minutes:02d}{seconds:05.2f}{sign}{degrees:02d}{arcmin:02d}{arcsec:04.1f}"
