@@ -19,6 +19,7 @@ _MODULES = {
     "find": "find",
     "show": "show",
     "cutout": "cutout",
+    "cutouts": "cutouts",
     "match": "match",
     "provenance": "provenance",
     "colour": "colour",

@@ -1,6 +1,7 @@
 """The archive: one registry and one store, and what a user does with them."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, get_args
@@ -21,8 +22,11 @@ from snapdb.model.outcome import Outcome
 from snapdb.model.provenance import Provenance
 from snapdb.model.url import is_url, to_url
 from snapdb.storage import LocalStore
+from snapdb.types import CutoutMode
 
 if TYPE_CHECKING:
+    from snapdb.archive.cutout_set import CutoutSet
+    from snapdb.archive.epochs import OnError as EpochError
     from snapdb.archive.moving.obscore import Publisher
     from snapdb.formats.describe import Described
     from snapdb.formats.repack import Packing
@@ -77,6 +81,73 @@ class Archive(Finding, Lineage):
     def __reduce__(self) -> tuple[Any, ...]:
         """Open the archive again in another process; a process opens each archive once."""
         return _reopen, (self.registry.address, str(self.store.base))
+
+    def cutouts(
+        self,
+        ra: Any,
+        dec: Any,
+        size: Any,
+        *,
+        ysize: Any = None,
+        mode: CutoutMode = "partial",
+        overlap: bool = False,
+        planes: Sequence[str] = ("data", "noise", "flags"),
+        fill_value: float = math.nan,
+        threads: int | None = None,
+        on_error: "EpochError" = "report",
+        progress: Callable[[int, int], None] | None = None,
+        **criteria: Any,
+    ) -> "CutoutSet":
+        """Cut a square about a position out of every image that has it.
+
+        Parameters
+        ----------
+        ra, dec : float, str, Quantity or SkyCoord
+            The position, ICRS; None as `dec` beside a SkyCoord.
+        size, ysize : int, str or Quantity
+            Edge along x, and along y where it differs: pixels, or an angle (``"10arcsec"``), which is
+            as many pixels as each image's scale makes it.
+        mode : str
+            ``partial`` fills what lies outside, ``strict`` reports such images as missing, ``trim``
+            gives the part that exists.
+        overlap : bool
+            Whether images count that the square touches without having the position.
+        planes : sequence of str
+            Which planes; those that an image does not have are left out.
+        fill_value : float
+            For data and noise outside an image.
+        threads : int, optional
+            To read with; decided by what there is to read by default.
+        on_error : str
+            ``report`` keeps what cannot be cut, with its reason, in the table; ``raise`` raises it.
+        progress : callable, optional
+            Told after each image how many are read, and of how many.
+        **criteria : object
+            Which images; see :meth:`find_images`. Kept cutouts are left out unless ``kind`` asks
+            for them, so that no epoch counts twice.
+
+        Returns
+        -------
+        CutoutSet
+            The cutouts in the order of time, read when asked for; ``table``, ``stack()``, ``write()``.
+
+        Raises
+        ------
+        UsageError, SearchError
+            If a value cannot be.
+        """
+        from snapdb.archive.cutout_set import find_cutouts
+
+        asked: dict[str, Any] = {
+            "mode": mode,
+            "overlap": overlap,
+            "planes": planes,
+            "fill_value": fill_value,
+            "threads": threads,
+            "on_error": on_error,
+            "progress": progress,
+        }
+        return find_cutouts(self, ra, dec, size, ysize, criteria, **asked)
 
     # Taking in
 

@@ -14,8 +14,8 @@ from astropy.wcs import WCS
 from PIL import Image as Pictures
 
 from snapdb.archive.coverage.cells import cell_area, find_cells, find_centers, load_mocpy, load_nested
-from snapdb.archive.coverage.depth import DepthMap
 from snapdb.archive.coverage.counting import find_near
+from snapdb.archive.coverage.depth import DepthMap
 from snapdb.archive.coverage.picture import choose_view, draw_coverage, make_picture, paint
 from snapdb.archive.coverage.projection import Gnomonic, Mollweide
 from snapdb.errors import ConfigError, CorruptFileError, ObjectMissingError, UnknownFormatError, UsageError

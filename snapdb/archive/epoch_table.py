@@ -1,0 +1,187 @@
+"""What is known of each image of a position, and how its cutout ended, as a table."""
+
+from collections.abc import Iterable, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snapdb.archive.epochs import Epoch
+from snapdb.archive.guard import check_output
+from snapdb.archive.paths import PathLike
+from snapdb.errors import UsageError
+from snapdb.storage import write_atomically
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+COLUMNS: dict[str, tuple[str, str | None]] = {
+    "image_id": ("str", None),
+    "mjd": ("float", "d"),
+    "band": ("str", None),
+    "exptime": ("float", "s"),
+    "zeropoint": ("float", "mag"),
+    "data_units": ("str", None),
+    "observation_id": ("str", None),
+    "sca": ("int", None),
+    "kind": ("str", None),
+    "instrument": ("str", None),
+    "pixel_scale": ("float", "arcsec / pix"),
+    "filepath": ("str", None),
+    "hdu": ("int", None),
+    "x": ("float", "pix"),
+    "y": ("float", "pix"),
+    "box_x0": ("int", "pix"),
+    "box_y0": ("int", "pix"),
+    "width": ("int", "pix"),
+    "height": ("int", "pix"),
+    "fraction_outside": ("float", None),
+    "planes": ("str", None),
+    "bad_bits": ("int", None),
+    "status": ("str", None),
+    "error": ("str", None),
+    "reason": ("str", None),
+}
+"""Column -> its kind and unit. ``x``, ``y`` are the position's pixel in the cutout, ``box_x0``, ``box_y0``
+the image's pixel that is the cutout's (0, 0); ``planes`` names the image's planes, ``error`` the class of
+what went wrong and ``reason`` its words; ``bad_bits`` are those of the flags, see ``Image.bad_bits``."""
+
+TABLE_FORMATS = {
+    ".ecsv": "ascii.ecsv",
+    ".csv": "ascii.csv",
+    ".fits": "fits",
+    ".vot": "votable",
+    ".xml": "votable",
+    ".votable": "votable",
+}
+"""Suffix of a table's file -> what astropy calls its format."""
+
+_OF_RECORD = (
+    "mjd",
+    "band",
+    "exptime",
+    "zeropoint",
+    "data_units",
+    "observation_id",
+    "sca",
+    "kind",
+    "instrument",
+    "pixel_scale",
+    "filepath",
+    "hdu",
+    "bad_bits",
+)
+
+
+def make_epoch_table(epochs: Iterable[Epoch]) -> "Table":
+    """Make a row of each image; what is not known, or is not because there is no cutout, is masked.
+
+    Parameters
+    ----------
+    epochs : iterable of Epoch
+        In order.
+
+    Returns
+    -------
+    astropy.table.Table
+        With the columns of :data:`COLUMNS`.
+    """
+    return fill_table([_make_row(epoch) for epoch in epochs])
+
+
+def fill_table(rows: Sequence[dict[str, Any]]) -> "Table":
+    """Make a table of rows of :data:`COLUMNS`; None is masked."""
+    from astropy.table import MaskedColumn, Table
+
+    columns = []
+    for name, (kind, unit) in COLUMNS.items():
+        values = [row.get(name) for row in rows]
+        empty: Any = "" if kind == "str" else 0
+        data = np.array([empty if value is None else value for value in values], dtype=kind)
+        mask = np.array([value is None for value in values], dtype=bool)
+        columns.append(MaskedColumn(data, name=name, mask=mask, unit=unit, copy=False))
+    return Table(columns, copy=False)  # copies of columns cost more than all else here
+
+
+def _make_row(epoch: Epoch) -> dict[str, Any]:
+    """Give the values of one image."""
+    row = {name: getattr(epoch.record, name) for name in _OF_RECORD}
+    row |= {"image_id": str(epoch.record.id), "status": epoch.status}
+    row["planes"] = " ".join(plane.layout.name for plane in epoch.planes) or None
+    if epoch.error is not None:
+        row |= {"error": type(epoch.error).__name__, "reason": str(epoch.error)}
+    if epoch.placement is not None:
+        box, source = epoch.placement.result, epoch.placement.source
+        outside = 1.0 - source.width * source.height / (box.width * box.height)
+        row |= {"x": epoch.x - box.x0, "y": epoch.y - box.y0, "fraction_outside": outside}
+        row |= {"box_x0": box.x0, "box_y0": box.y0, "width": box.width, "height": box.height}
+    return row
+
+
+def write_epoch_table(table: "Table", path: PathLike, *, overwrite: bool = False) -> Path:
+    """Write a table of epochs to a file, which appears when it is complete.
+
+    Parameters
+    ----------
+    table : Table
+        As :func:`make_epoch_table` makes it.
+    path : path
+        Its suffix is one of :data:`TABLE_FORMATS`.
+    overwrite : bool
+        Whether a file that is there is replaced; one that an archive has registered never is.
+
+    Returns
+    -------
+    Path
+        Of the file.
+
+    Raises
+    ------
+    UsageError
+        If the suffix is another.
+    ObjectExistsError
+        If the file must stay.
+    """
+    target = Path(path).absolute()
+    form = TABLE_FORMATS.get(target.suffix.lower())
+    if form is None:
+        msg = f"the format of {path} is not known by its name; expected {', '.join(TABLE_FORMATS)}"
+        raise UsageError(msg, path=str(path))
+    check_output(target, overwrite=overwrite)
+    with write_atomically(target, overwrite=overwrite) as stream:
+        if not form.startswith("ascii"):
+            with_blanks(table).write(stream, format=form)
+            return target
+        text = TextIOWrapper(stream, encoding="utf-8", newline="")
+        try:
+            table.write(text, format=form)
+            text.flush()
+        finally:
+            text.detach()  # the stream stays open for what closes it
+    return target
+
+
+def with_blanks(table: "Table") -> "Table":
+    """Give a copy whose masked values are written as empty text, NaN, or the least number."""
+    rows = table.copy()
+    for column in rows.itercols():
+        kind = column.dtype.kind
+        column.fill_value = "" if kind in "US" else np.nan if kind == "f" else np.iinfo(column.dtype).min
+    return rows
+
+
+def join_flag_bits(epochs: Iterable[Epoch]) -> dict[str, int]:
+    """Give the names of flags that mean the same bit in every image; the others are left out.
+
+    Parameters
+    ----------
+    epochs : iterable of Epoch
+        Images.
+    """
+    seen: dict[str, set[int]] = {}
+    sets = {id(epoch.record.flag_bits): epoch.record.flag_bits for epoch in epochs}  # thousands share few
+    for bits in sets.values():
+        for name, value in bits.items():
+            seen.setdefault(name, set()).add(int(value))
+    return {name: values.pop() for name, values in seen.items() if len(values) == 1}
