@@ -15,7 +15,7 @@ from .values import SIZE, Size
 
 if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
-    from snapdb.archive.cutout_set import CutoutSet
+    from snapdb.archive.epochs.cutout_set import CutoutSet
 
 _METHODS = ("interp", "adaptive", "exact")
 _REASONS = 5
@@ -107,8 +107,8 @@ def _is_picture(output: str) -> bool:
 
 def _check_outputs(options: dict[str, Any]) -> None:
     """Refuse names that say nothing, and what must stay, before anything is read."""
-    from snapdb.archive.cutout_files import SUFFIXES
-    from snapdb.archive.epoch_table import TABLE_FORMATS
+    from snapdb.archive.epochs.files import SUFFIXES
+    from snapdb.archive.epochs.table import TABLE_FORMATS
 
     output, table = options["output"], options["table"]
     if not _is_folder(output):
@@ -132,7 +132,7 @@ def _is_folder(output: str) -> bool:
 
 def _find(archive: "Archive", options: dict[str, Any], progress: Callable[[int, int], None]) -> "CutoutSet":
     """Plan the cutouts."""
-    from snapdb.archive.cutout_set import find_cutouts
+    from snapdb.archive.epochs.cutout_set import find_cutouts
 
     criteria = make_criteria(options)
     check_tag(archive, criteria)
@@ -182,7 +182,7 @@ def _write(cutouts: "CutoutSet", output: str, options: dict[str, Any]) -> int:
 
 def _report(cutouts: "CutoutSet", output: str, written: int, table: Path | None, *, overwrite: bool) -> int:
     """Say what was written and what was not, and give how many images gave no cutout."""
-    from snapdb.archive.epoch_table import write_epoch_table
+    from snapdb.archive.epochs.table import write_epoch_table
 
     known = cutouts.table
     if table is not None:

@@ -33,20 +33,20 @@ Examples
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snapdb.archive.adjust import adjust_cutout
     from snapdb.archive.archive import Archive
     from snapdb.archive.colour import lupton, make_colour
     from snapdb.archive.connect import connect, init
-    from snapdb.archive.cropping import crop_image, crop_image_centered, downscale_image
     from snapdb.archive.cutout import Cutout
     from snapdb.archive.image import Image
-    from snapdb.archive.segments import (
+    from snapdb.archive.stamps.adjust import adjust_cutout
+    from snapdb.archive.stamps.cropping import crop_image, crop_image_centered, downscale_image
+    from snapdb.archive.stamps.segments import (
         create_cutouts,
         create_input_image_cutouts,
         create_primary_cutouts,
         drz_from_input_cutouts,
     )
-    from snapdb.archive.stamps import get_cutout, load_cutout, write_cutout
+    from snapdb.archive.stamps.stamp import get_cutout, load_cutout, write_cutout
     from snapdb.model.image import ImageRecord
     from snapdb.model.provenance import Provenance
 
@@ -82,21 +82,21 @@ _HOMES = {
     "Image": "snapdb.archive.image",
     "ImageRecord": "snapdb.model.image",
     "Provenance": "snapdb.model.provenance",
-    "adjust_cutout": "snapdb.archive.adjust",
+    "adjust_cutout": "snapdb.archive.stamps.adjust",
     "connect": "snapdb.archive.connect",
-    "create_cutouts": "snapdb.archive.segments",
-    "create_input_image_cutouts": "snapdb.archive.segments",
-    "create_primary_cutouts": "snapdb.archive.segments",
-    "crop_image": "snapdb.archive.cropping",
-    "crop_image_centered": "snapdb.archive.cropping",
-    "downscale_image": "snapdb.archive.cropping",
-    "drz_from_input_cutouts": "snapdb.archive.segments",
-    "get_cutout": "snapdb.archive.stamps",
+    "create_cutouts": "snapdb.archive.stamps.segments",
+    "create_input_image_cutouts": "snapdb.archive.stamps.segments",
+    "create_primary_cutouts": "snapdb.archive.stamps.segments",
+    "crop_image": "snapdb.archive.stamps.cropping",
+    "crop_image_centered": "snapdb.archive.stamps.cropping",
+    "downscale_image": "snapdb.archive.stamps.cropping",
+    "drz_from_input_cutouts": "snapdb.archive.stamps.segments",
+    "get_cutout": "snapdb.archive.stamps.stamp",
     "init": "snapdb.archive.connect",
-    "load_cutout": "snapdb.archive.stamps",
+    "load_cutout": "snapdb.archive.stamps.stamp",
     "lupton": "snapdb.archive.colour",
     "make_colour": "snapdb.archive.colour",
-    "write_cutout": "snapdb.archive.stamps",
+    "write_cutout": "snapdb.archive.stamps.stamp",
 }
 
 

@@ -17,6 +17,12 @@ module                holds
 ``registering``       rows of images that a user made by hand
 ``finding``           what searches hand out; ``listing`` and ``columns`` make tables of it
 ``match``             tables of positions against images; ``positions`` reads them
+``epochs``            every epoch of one position: cutouts, stacks, animations
+``stamps``            the names of stdpipe and subpixal
+``keeping``           cutouts as registered products; ``kept_files`` writes them
+``interop``           CCDData, NDData, HDU lists, Cutout2D
+``picture``           PNG of an image; ``turning``, ``avm`` are its parts; ``colour``
+``gzip_indexes``      seek indexes of ``.gz`` files; ``repack`` copies wrapped ones
 ``coverage``          where images lie on the sky, and how deep
 ``moving``            what other archives hold comes in, ObsCore goes out
 ``pictures``          contact sheets

@@ -25,8 +25,8 @@ from snapdb.storage import LocalStore
 from snapdb.types import CutoutMode
 
 if TYPE_CHECKING:
-    from snapdb.archive.cutout_set import CutoutSet
-    from snapdb.archive.epochs import OnError as EpochError
+    from snapdb.archive.epochs.cutout_set import CutoutSet
+    from snapdb.archive.epochs.plan import OnError as EpochError
     from snapdb.archive.moving.obscore import Publisher
     from snapdb.formats.describe import Described
     from snapdb.formats.repack import Packing
@@ -85,10 +85,10 @@ class Archive(Finding, Lineage):
     def cutouts(
         self,
         ra: Any,
-        dec: Any,
-        size: Any,
-        *,
+        dec: Any = None,
+        size: Any = None,
         ysize: Any = None,
+        *,
         mode: CutoutMode = "partial",
         overlap: bool = False,
         planes: Sequence[str] = ("data", "noise", "flags"),
@@ -136,7 +136,7 @@ class Archive(Finding, Lineage):
         UsageError, SearchError
             If a value cannot be.
         """
-        from snapdb.archive.cutout_set import find_cutouts
+        from snapdb.archive.epochs.cutout_set import find_cutouts
 
         asked: dict[str, Any] = {
             "mode": mode,

@@ -17,7 +17,7 @@ from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
 import snapdb
-from snapdb.archive.cutout_set import find_cutouts
+from snapdb.archive.epochs.cutout_set import find_cutouts
 from snapdb.types import PixelArray
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.filterwarnings("ignore")]

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from PIL import Image as Pictures
 
 import snapdb
-from snapdb.archive.stack import CutoutStack
+from snapdb.archive.epochs.stack import CutoutStack
 from snapdb.cli import cli
 from snapdb.sky.extent import Extent
 from snapdb.testing.skies import Survey, make_survey

@@ -15,10 +15,10 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 import snapdb
-from snapdb.archive import cutout_set
 from snapdb.archive.archive import Archive
-from snapdb.archive.cutout_set import CutoutSet, find_cutouts
-from snapdb.archive.stack import CutoutStack
+from snapdb.archive.epochs import cutout_set
+from snapdb.archive.epochs.cutout_set import CutoutSet, find_cutouts
+from snapdb.archive.epochs.stack import CutoutStack
 from snapdb.errors import (
     ChangedFileError,
     CorruptFileError,

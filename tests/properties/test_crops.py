@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import snapdb
-from snapdb.archive.cropping import crop_image, crop_image_centered
+from snapdb.archive.stamps.cropping import crop_image, crop_image_centered
 from snapdb.errors import NoOverlapError, PartialOverlapError, ShapeError
 
 _DTYPES = ["f4", ">f8", "f2", "i2", ">i4", "u1", "?", "c8"]

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped,unused-ignore]
 
 import snapdb
-from snapdb.archive.adjust import adjust_cutout
-from snapdb.archive.stamps import get_cutout
+from snapdb.archive.stamps.adjust import adjust_cutout
+from snapdb.archive.stamps.stamp import get_cutout
 from snapdb.errors import ShapeError, UsageError
 from snapdb.pixels.adjustment import TemplateFit, estimate_mode, fill_smoothly
 

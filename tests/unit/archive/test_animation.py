@@ -9,7 +9,7 @@ from PIL import Image as Pictures
 from PIL import ImageSequence
 
 import snapdb
-from snapdb.archive.animation import write_animation
+from snapdb.archive.epochs.animation import write_animation
 from snapdb.errors import ObjectExistsError, ShapeError, UsageError
 
 SIDE = 32

@@ -14,7 +14,7 @@ from astropy.time import Time
 from astropy.wcs import WCS
 
 import snapdb
-from snapdb.archive.stamps import get_cutout, load_cutout, make_name, write_cutout
+from snapdb.archive.stamps.stamp import get_cutout, load_cutout, make_name, write_cutout
 from snapdb.errors import (
     CorruptFileError,
     NoOverlapError,

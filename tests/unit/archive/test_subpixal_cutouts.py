@@ -14,13 +14,13 @@ from astropy.wcs import WCS, Sip
 from astropy.wcs.utils import proj_plane_pixel_area
 
 import snapdb
-from snapdb.archive.segments import (
+from snapdb.archive.stamps.segments import (
     create_cutouts,
     create_input_image_cutouts,
     create_primary_cutouts,
     drz_from_input_cutouts,
 )
-from snapdb.archive.skipped import SkippedSource
+from snapdb.archive.stamps.skipped import SkippedSource
 from snapdb.errors import (
     NoOverlapError,
     ObjectExistsError,

@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from snapdb.archive.cropping import downscale_image
+from snapdb.archive.stamps.cropping import downscale_image
 from snapdb.errors import ShapeError, UsageError
 
 RNG = np.random.default_rng(5)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snapdb.archive.epochs import Ask, Epoch
+from snapdb.archive.epochs.plan import Ask, Epoch
 from snapdb.archive.planes import FilePlanes
 from snapdb.errors import FormatError, NotFoundError, ShapeError, SnapdbError, StorageError
 from snapdb.model.layout import Codec, Container, PlaneLayout

@@ -12,9 +12,9 @@ import numpy as np
 
 from snapdb.archive.array_source import ArraySource, flagged, make_source
 from snapdb.archive.cutout import Cutout
-from snapdb.archive.outlines import map_outlines
-from snapdb.archive.skipped import Report, Skipper
-from snapdb.archive.source_columns import SourceColumns
+from snapdb.archive.stamps.outlines import map_outlines
+from snapdb.archive.stamps.skipped import Report, Skipper
+from snapdb.archive.stamps.source_columns import SourceColumns
 from snapdb.errors import ShapeError, UsageError
 from snapdb.pixels.box import Box
 from snapdb.pixels.segments import as_labels, find_segments
@@ -61,7 +61,7 @@ def create_primary_cutouts(
         The bits of `imdq` that are good, as in :mod:`astropy.nddata.bitmask`; the others mask
         pixels. By default all do, with None none.
     report : list, optional
-        Gets a :class:`~snapdb.archive.skipped.SkippedSource` for each source that was left out.
+        Gets a :class:`~snapdb.archive.stamps.skipped.SkippedSource` for each source that was left out.
 
     Returns
     -------

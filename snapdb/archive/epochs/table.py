@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapdb.archive.epochs import Epoch
+from snapdb.archive.epochs.plan import Epoch
 from snapdb.archive.guard import check_output
 from snapdb.archive.paths import PathLike
 from snapdb.errors import UsageError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snapdb.archive.placed import PlacedImage
-from snapdb.archive.skipped import Skipper
+from snapdb.archive.stamps.skipped import Skipper
 from snapdb.pixels.box import Box
 from snapdb.sky.wcs import BaseWCS
 from snapdb.types import FloatArray

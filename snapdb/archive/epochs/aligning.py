@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapdb.archive.epoch_reading import Parts, note_error, read_epochs
-from snapdb.archive.epoch_table import join_flag_bits, make_epoch_table
-from snapdb.archive.epochs import Ask, Epoch
-from snapdb.archive.stack import CutoutStack
-from snapdb.archive.stacking import choose_no_data, refuse_nothing
+from snapdb.archive.epochs.plan import Ask, Epoch
+from snapdb.archive.epochs.reading import Parts, note_error, read_epochs
+from snapdb.archive.epochs.stack import CutoutStack
+from snapdb.archive.epochs.stacking import choose_no_data, refuse_nothing
+from snapdb.archive.epochs.table import join_flag_bits, make_epoch_table
 from snapdb.errors import ConfigError, ProjectionError, UsageError
 from snapdb.pixels.box import Box, place
 from snapdb.pixels.flags import NO_DATA

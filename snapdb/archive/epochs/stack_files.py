@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snapdb.archive.epoch_table import fill_table
+from snapdb.archive.epochs.table import fill_table
 from snapdb.archive.guard import check_output
 from snapdb.errors import UsageError
 from snapdb.sky.layer_cards import CardsOfLayers
 from snapdb.storage import write_atomically
 
 if TYPE_CHECKING:
-    from snapdb.archive.stack import CutoutStack
+    from snapdb.archive.epochs.stack import CutoutStack
 
 SUFFIXES = (".fits", ".zarr")
 """What a stack is written as."""
@@ -30,7 +30,7 @@ def write_stack(stack: "CutoutStack", path: Path, *, overwrite: bool) -> Path:
         planes["footprint"] = stack.footprint
     parts = (planes, stack.table, stack.missing, stack.make_wcs_cards(), facts)
     if path.suffix.lower() == ".zarr":
-        from snapdb.archive.stack_zarr import write_stack_zarr
+        from snapdb.archive.epochs.stack_zarr import write_stack_zarr
 
         write_stack_zarr(path, *parts, overwrite=overwrite)
         return path
@@ -46,7 +46,7 @@ def read_stack_parts(path: Path) -> dict[str, Any]:
     """Read what makes a stack; see :meth:`CutoutStack.read`."""
     check_suffix(path)
     if path.suffix.lower() == ".zarr":
-        from snapdb.archive.stack_zarr import read_stack_zarr
+        from snapdb.archive.epochs.stack_zarr import read_stack_zarr
 
         parts = read_stack_zarr(path)
     else:

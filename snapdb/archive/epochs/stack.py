@@ -140,7 +140,7 @@ class CutoutStack:
         ObjectExistsError
             If what is there must stay.
         """
-        from snapdb.archive.stack_files import write_stack
+        from snapdb.archive.epochs.stack_files import write_stack
 
         return write_stack(self, Path(path).absolute(), overwrite=overwrite)
 
@@ -160,6 +160,6 @@ class CutoutStack:
         ObjectMissingError
             If it is not there.
         """
-        from snapdb.archive.stack_files import read_stack_parts
+        from snapdb.archive.epochs.stack_files import read_stack_parts
 
         return cls(**read_stack_parts(Path(path).absolute()))

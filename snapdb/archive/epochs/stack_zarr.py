@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapdb.archive.epoch_table import COLUMNS, fill_table
+from snapdb.archive.epochs.table import COLUMNS, fill_table
 from snapdb.archive.guard import check_output
 from snapdb.errors import (
     ConfigError,

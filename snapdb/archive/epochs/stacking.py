@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snapdb.archive.epoch_reading import read_epochs
-from snapdb.archive.epoch_table import join_flag_bits, make_epoch_table
-from snapdb.archive.epochs import Ask, Epoch
-from snapdb.archive.stack import CutoutStack
+from snapdb.archive.epochs.plan import Ask, Epoch
+from snapdb.archive.epochs.reading import read_epochs
+from snapdb.archive.epochs.stack import CutoutStack
+from snapdb.archive.epochs.table import join_flag_bits, make_epoch_table
 from snapdb.errors import NotFoundError, ShapeError
 from snapdb.pixels.crop import choose_dtype
 from snapdb.pixels.flags import NO_DATA, no_data_bit

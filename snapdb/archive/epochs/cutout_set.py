@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from snapdb.archive.cutout import Cutout
 from snapdb.archive.cutting import cut
-from snapdb.archive.epoch_reading import Parts, count_bytes, read_epochs
-from snapdb.archive.epoch_table import make_epoch_table, write_epoch_table
-from snapdb.archive.epochs import Ask, Epoch, plan_epochs
+from snapdb.archive.epochs.plan import Ask, Epoch, plan_epochs
+from snapdb.archive.epochs.reading import Parts, count_bytes, read_epochs
+from snapdb.archive.epochs.table import make_epoch_table, write_epoch_table
 from snapdb.archive.paths import PathLike
 from snapdb.errors import UsageError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from snapdb.archive.archive import Archive
-    from snapdb.archive.stack import CutoutStack
+    from snapdb.archive.epochs.stack import CutoutStack
 
 KEPT_BYTES = 512 * 2**20
 """Cutouts that take up to this much memory together are kept; more are read anew each time."""
@@ -152,7 +152,7 @@ class CutoutSet(Sequence[Cutout]):
         """
         ask = self._ask if planes is None else self._with_planes(planes)
         if align:
-            from snapdb.archive.aligning import read_aligned
+            from snapdb.archive.epochs.aligning import read_aligned
 
             stack = read_aligned(self._archive, self._epochs, ask, method, pixel_scale)
             self._note_read(ask)
@@ -160,7 +160,7 @@ class CutoutSet(Sequence[Cutout]):
         if method != "interp" or pixel_scale is not None:
             msg = "method and pixel_scale say how to resample; give align=True with them"
             raise UsageError(msg, method=method)
-        from snapdb.archive.stacking import read_stack
+        from snapdb.archive.epochs.stacking import read_stack
 
         stack = read_stack(self._epochs, ask, self._archive.store)
         self._note_read(ask)
@@ -178,7 +178,7 @@ class CutoutSet(Sequence[Cutout]):
             Whether what is there is replaced; what an archive has registered never is.
         **options : object
             As :meth:`stack`, :func:`~snapdb.archive.pictures.write_contact_sheet` or
-            :func:`~snapdb.archive.animation.write_animation` take them.
+            :func:`~snapdb.archive.epochs.animation.write_animation` take them.
 
         Raises
         ------
@@ -189,7 +189,7 @@ class CutoutSet(Sequence[Cutout]):
         NotFoundError
             If no image gives a cutout.
         """
-        from snapdb.archive.cutout_files import write_cutouts
+        from snapdb.archive.epochs.files import write_cutouts
 
         return write_cutouts(self, Path(path).absolute(), overwrite=overwrite, **options)
 
@@ -213,7 +213,7 @@ class CutoutSet(Sequence[Cutout]):
         ObjectExistsError
             If a file is there, before any is written.
         """
-        from snapdb.archive.cutout_files import write_each
+        from snapdb.archive.epochs.files import write_each
 
         return write_each(self, Path(folder).absolute(), overwrite=overwrite)
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snapdb.archive import animation, stack_files
+from snapdb.archive.epochs import animation, stack_files
 from snapdb.archive.guard import check_output
 from snapdb.archive.pictures import write_contact_sheet
 from snapdb.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from snapdb.archive.cutout import Cutout
-    from snapdb.archive.cutout_set import CutoutSet
+    from snapdb.archive.epochs.cutout_set import CutoutSet
 
 SUFFIXES: tuple[str, ...] = (*stack_files.SUFFIXES, ".png", *animation.SUFFIXES)
 """What several cutouts are written as."""
