@@ -207,6 +207,7 @@ class Model:
                 file_key=f"store/{p.path}",
                 file_size=self.files[p.path].size,
                 file_mtime_ns=self.files[p.path].mtime_ns,
+                file_sha256=self.files[p.path].sha256,
             )
             for p in held.new.planes
         )
