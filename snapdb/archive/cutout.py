@@ -27,7 +27,7 @@ from snapdb.types import Header, PixelArray
 if TYPE_CHECKING:
     from snapdb.archive.cutting import Cut
 
-_INHERITED = (
+INHERITED = (
     "observation_id",
     "sca",
     "band",
@@ -41,6 +41,7 @@ _INHERITED = (
     "release_date",
     "properties",
 )
+"""Facts of a cutout that are its parent's."""
 _PLANE_OF = {"image": "data", "err": "noise", "dq": "flags"}
 """Key of the dictionary style -> plane, where they differ."""
 _KEY_OF = {"data": "image", "noise": "err"}
@@ -213,7 +214,7 @@ class Cutout(MeasuredImage):
         cutout.target_box = cut.placement.target
         cutout._archive = parent.archive
         cutout._own = dict(cut.planes)
-        inherited = {name: parent.fact(name) for name in _INHERITED}
+        inherited = {name: parent.fact(name) for name in INHERITED}
         cutout._facts = {**inherited, "kind": "cutout", "flag_bits": cut.flag_bits}
         cutout._tidy()
         return cutout

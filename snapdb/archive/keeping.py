@@ -19,7 +19,7 @@ from uuid import UUID
 
 import numpy as np
 
-from snapdb.archive.cutout import Cutout
+from snapdb.archive.cutout import INHERITED, Cutout
 from snapdb.archive.kept_files import (
     Content,
     describe_file,
@@ -46,19 +46,7 @@ PROCESS = "cutout"
 VERSION = (1, 0)
 """Of the process: raised when the same request would give other pixels."""
 
-_FROM_PARENT = (
-    "observation_id",
-    "sca",
-    "band",
-    "mjd",
-    "exptime",
-    "sky_level",
-    "zeropoint",
-    "data_units",
-    "instrument",
-    "bad_bits",
-    "release_date",
-)
+_FROM_PARENT = tuple(name for name in INHERITED if name != "properties")
 _KEPT = (*_FROM_PARENT, "kind", "flag_bits", "properties")
 """What the row says besides what follows from the written file: size, corners, WCS, layouts."""
 _OF_FILE = frozenset({"wcs_needs_file"})

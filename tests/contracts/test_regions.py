@@ -96,10 +96,9 @@ def test_no_image_is_missed(sky: Any, relation: Any) -> None:
 
 
 @pytest.mark.postgis
+@pytest.mark.parametrize("module_registry", ["postgis"], indirect=True)  # which is the oracle too
 def test_overlaps_are_those_of_the_server(sky: Any) -> None:
     registry, _ = sky
-    if registry.dialect != "postgresql":
-        pytest.skip("the oracle is PostGIS")
     plain = make_url(registry.address).set(drivername="postgresql").render_as_string(hide_password=False)
     join = "SELECT f.key FROM image i JOIN file f ON f.id = i.file_id WHERE "
     with psycopg.connect(plain) as connection:

@@ -150,12 +150,11 @@ def test_a_killed_writer_leaves_nothing(registry_url: str, tmp_path: Path) -> No
 
 
 @pytest.mark.postgis
+@pytest.mark.parametrize("registry_url", ["postgis"], indirect=True)  # SQLite has one writer at a time
 def test_a_transaction_that_another_undid_is_tried_again(
     registry_url: str, ingest: Provenance, make_image: Any, files_of: Any
 ) -> None:
     """Two files are locked by the two sides in opposite order; the server undoes one, and both end well."""
-    if registry_url.startswith("sqlite"):
-        pytest.skip("SQLite has one writer at a time")
     images = [make_image(f"{n}.fits") for n in range(2)]
     files = files_of(*images)
     with Registry.open(registry_url) as registry:
