@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from snapdb.formats.frame import HduFrame
 from snapdb.formats.grouping import match_name
 from snapdb.formats.lookup import fits_test
 from snapdb.formats.maps import Companion, HeaderMap, PlaneRule, Test
-from snapdb.formats.scan import HduFrame
 from snapdb.formats.source import FitsSource
 from snapdb.model.layout import Meaning
 

@@ -198,7 +198,8 @@ def _find_properties(lookup: Lookup, rule: Mapping[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for spec in rule.get("cards", ()):
         value, _ = lookup.get(spec)
-        name = spec.partition("@")[0].lower().replace("-", "_").replace(" ", "_")
+        # Of a tree's key, which is a path, the last part.
+        name = spec.partition("@")[0].rpartition(".")[2].lower().replace("-", "_").replace(" ", "_")
         if value is not None and name not in properties and not _is_strange(value):
             properties[name] = value
     return properties

@@ -1,10 +1,12 @@
 """From the frame of one HDU to the layout of a plane, with the types that astropy delivers."""
 
+import numpy as np
+
 from snapdb.errors import CorruptFileError
 from snapdb.formats.cards import Cards
-from snapdb.formats.scan import HduFrame
+from snapdb.formats.frame import HduFrame, StoredArray
 from snapdb.formats.tile_table import find_blank, make_table
-from snapdb.model.layout import Codec, Container, Meaning, PlaneLayout
+from snapdb.model.layout import Codec, Container, Meaning, PackedBlock, PlaneLayout
 
 STORED = {8: "|u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 """BITPIX -> numpy type of the stored numbers (FITS Standard 4.0, table 8)."""
@@ -50,6 +52,8 @@ def make_layout(
     CorruptFileError
         BITPIX is none of FITS's.
     """
+    if frame.array is not None:
+        return _make_array_layout(frame, frame.array, name, container, meaning)
     if frame.bitpix not in STORED:
         msg = f"HDU {frame.index}: BITPIX = {frame.bitpix}, expected one of {sorted(STORED)}"
         raise CorruptFileError(msg, hdu=frame.index)
@@ -77,6 +81,32 @@ def make_layout(
         meaning=meaning,
         asinh=softening,
         tiles=make_table(frame) if frame.compression else None,
+    )
+
+
+def _make_array_layout(
+    frame: HduFrame, array: StoredArray, name: str, container: Container, meaning: Meaning
+) -> PlaneLayout:
+    """Describe where an array of an ASDF file lies."""
+    packed = bool(array.block.compression)
+    kind = array.kind[1:]
+    if meaning is not Meaning.DIRECT:
+        kind = "f8" if kind in ("f8", "i4", "i8", "u4", "u8") else "f4"
+    return PlaneLayout(
+        name=name,
+        hdu=frame.index,
+        width=array.shape[1],
+        height=array.shape[0],
+        stored_dtype=array.kind,
+        dtype=np.dtype(kind).name,
+        offset=array.block.offset + (0 if packed else array.begin),
+        container=container,
+        codec=Codec.ASDF_BLOCK if packed else Codec.RAW,
+        compression=array.block.compression or None,
+        meaning=meaning,
+        block=PackedBlock(used=array.block.used, size=array.block.size, begin=array.begin)
+        if packed
+        else None,
     )
 
 

@@ -157,8 +157,10 @@ def _by_fluxmag0(lookup: Lookup, rule: Mapping[str, Any], _known: Known, _result
     return (2.5 * math.log10(flux), where) if flux is not None and flux > 0.0 else None
 
 
-def _by_surface(lookup: Lookup, _rule: Mapping[str, Any], known: Known, _result: Photometry) -> _Answer:
-    """Convert MJy/sr with the pixel's area: one unit is 1e6 * area jansky."""
+def _by_surface(lookup: Lookup, rule: Mapping[str, Any], known: Known, _result: Photometry) -> _Answer:
+    """Convert MJy/sr with the pixel's area: one unit is 1e6 * area Jy; a card may say the MJy/sr."""
+    if "card" in rule:
+        return _by_conversion(lookup, rule, known)
     unit, where = lookup.get("BUNIT")
     match = _SURFACE.match(str(unit or ""))
     if match is None or not known.pixel_scale:
@@ -166,6 +168,17 @@ def _by_surface(lookup: Lookup, _rule: Mapping[str, Any], known: Known, _result:
     area = math.radians(known.pixel_scale / 3600.0) ** 2
     jansky = _PREFIXES[match.group(1)] * area
     return 8.9 - 2.5 * math.log10(jansky), f"{where} = {str(unit).strip()} and the pixel's area"
+
+
+def _by_conversion(lookup: Lookup, rule: Mapping[str, Any], known: Known) -> _Answer:
+    """Convert units whose worth in MJy/sr a card gives, another one the pixel's area in sr."""
+    factor, where = lookup.get_number(rule["card"])
+    area, of_area = lookup.get_number(rule.get("area", ""))
+    if not area or area <= 0.0:
+        area, of_area = math.radians((known.pixel_scale or 0.0) / 3600.0) ** 2, "the pixel's area"
+    if factor is None or factor <= 0.0 or area <= 0.0:
+        return None
+    return 8.9 - 2.5 * math.log10(1e6 * factor * area), f"{where} and {of_area}"
 
 
 def _by_unit(lookup: Lookup, _rule: Mapping[str, Any], _known: Known, _result: Photometry) -> _Answer:

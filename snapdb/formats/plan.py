@@ -138,6 +138,11 @@ def plan_read(
         raise ShapeError(msg, path=where, plane=layout.name)
     if layout.codec is Codec.FITS_TILES:
         return _plan_tiles(layout, box, gap_bytes, where)
+    if layout.block is not None:
+        from snapdb.formats.asdf.decode import BlockDecoder
+
+        whole = ((layout.offset, layout.block.used),)
+        return ReadPlan(whole, BlockDecoder(layout, layout.block, box, where))
     ranges = _row_ranges(layout, box, gap_bytes)
     return ReadPlan(ranges, RowDecoder(layout, box, ranges, where))
 

@@ -5,12 +5,12 @@ against the bytes that there are before anything is allocated (FITS Standard
 4.0, sections 3 to 4.4 and 7.3; tile compression: section 10).
 """
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import BinaryIO
 
 from snapdb.errors import CorruptFileError, UnknownFormatError
-from snapdb.formats.cards import CARD, Cards, parse_value
+from snapdb.formats.cards import CARD, parse_value
+from snapdb.formats.frame import HduFrame
 from snapdb.formats.sniff import name_content
 
 BLOCK = 2880
@@ -30,61 +30,6 @@ _BITPIX = (8, 16, 32, 64, -32, -64)
 _STRUCTURE = (
     b"SIMPLE  ", b"XTENSION", b"BITPIX  ", b"PCOUNT  ", b"GCOUNT  ", b"GROUPS  ", b"ZIMAGE  ",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class HduFrame:
-    """Where one HDU lies in the (unwrapped) file, and the shape of what it holds."""
-
-    index: int
-    """0 for the primary."""
-    kind: str
-    """``image``, ``table`` or ``groups``; a tile-compressed image is an ``image``."""
-    header_offset: int
-    """Byte at which the header begins."""
-    header: bytes
-    """The header's cards, END and padding left out."""
-    data_offset: int
-    """Byte at which the data begin."""
-    data_size: int
-    """Bytes of data, padding left out."""
-    axes: tuple[int, ...]
-    """NAXIS1, NAXIS2, ... of the image (of the table: bytes a row, rows)."""
-    bitpix: int
-    """Of the image, behind the compression if there is one."""
-    compression: str | None = None
-    """ZCMPTYPE."""
-    tile_shape: tuple[int, ...] | None = None
-    """ZTILE1, ZTILE2, ... in the order of the axes."""
-    table: tuple[int, int] | None = None
-    """(bytes a row, rows) of the table that holds a compressed image."""
-    rows: bytes = b""
-    """The rows of that table, without its heap; empty where it is longer than any real one."""
-
-    @cached_property
-    def cards(self) -> Cards:
-        """The header's cards."""
-        return Cards(self.header)
-
-    @property
-    def name(self) -> str:
-        """EXTNAME in the header's own case, empty where there is none."""
-        return self.cards.get_text("EXTNAME") or ""
-
-    @property
-    def version(self) -> int:
-        """EXTVER, 1 where there is none."""
-        return self.cards.get_int("EXTVER") or 1
-
-    @property
-    def is_plane(self) -> bool:
-        """Whether it is a two-dimensional image; further axes of length 1 do not count."""
-        return (
-            self.kind == "image"
-            and len(self.axes) >= 2
-            and all(n > 0 for n in self.axes)
-            and all(n == 1 for n in self.axes[2:])
-        )
 
 
 def scan_fits(stream: BinaryIO, size: int | None, *, name: str = "file") -> list[HduFrame]:

@@ -28,7 +28,7 @@ RULE_KEYS: dict[str, dict[str, type]] = {
     "sky_level": {"cards": list},
     "zeropoint": {
         "rule": str, "card": str, "value": object, "system": str, "ab_offset": dict, "exptime": object,
-        "when": dict, "unless_rate": bool, "warn": str, "source": str,
+        "when": dict, "unless_rate": bool, "warn": str, "source": str, "area": str,
     },
     "data_units": {"value": str, "card": str, "rate": str},
     "kind": {**_TEST, "value": str, "card": str},

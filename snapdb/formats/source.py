@@ -1,14 +1,16 @@
-"""One FITS file as its frames, the header map that reads it, and words for what it holds."""
+"""One file, FITS or ASDF, as its frames, the header map that reads it, and words for what it holds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from snapdb.formats.asdf.source import is_asdf, scan_asdf
 from snapdb.formats.cards import Cards
+from snapdb.formats.frame import HduFrame
 from snapdb.formats.lookup import fits_test
 from snapdb.formats.maps import GENERIC, STANDARD, HeaderMap, get_map
-from snapdb.formats.scan import HduFrame, scan_fits
+from snapdb.formats.scan import scan_fits
 from snapdb.formats.unwrap import find_container, open_unwrapped
 from snapdb.model.layout import Container
 
@@ -48,6 +50,8 @@ def open_source(path: str | Path) -> FitsSource:
         It cannot be opened.
     """
     path = Path(path)
+    if is_asdf(path):
+        return FitsSource(path=path, container=Container.PLAIN, frames=tuple(scan_asdf(path)))
     container = find_container(path)
     size = path.stat().st_size if container is Container.PLAIN else None
     with open_unwrapped(path) as stream:

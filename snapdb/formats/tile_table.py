@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from snapdb.errors import CorruptFileError
 from snapdb.formats.cards import CARD
-from snapdb.formats.scan import HduFrame
+from snapdb.formats.frame import HduFrame
 from snapdb.model.layout import TileTable
 from snapdb.types import IntArray
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from snapdb.errors import CorruptFileError, FormatError, ProjectionError
 from snapdb.formats.cards import format_card
+from snapdb.formats.frame import HduFrame
 from snapdb.formats.quiet import caught_warnings
-from snapdb.formats.scan import HduFrame
 from snapdb.sky.dialects import is_wcs_card
 from snapdb.sky.wcs import AstropyWCS, wcs_text
 

@@ -1,6 +1,6 @@
 """Where the pixels of one plane lie: enough to read any box of it without its header."""
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ class Codec(StrEnum):
 
     RAW = "raw"
     FITS_TILES = "fits-tiles"
+    ASDF_BLOCK = "asdf-block"
 
 
 class Meaning(StrEnum):
@@ -88,6 +89,18 @@ class TileTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackedBlock:
+    """A compressed block of an ASDF file, which is decoded as a whole."""
+
+    used: int
+    """Bytes in the file."""
+    size: int
+    """Bytes behind the compression."""
+    begin: int
+    """Byte of the plane's first number among these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlaneLayout:
     """One plane of an image, as bytes in a file."""
 
@@ -104,7 +117,7 @@ class PlaneLayout:
     dtype: str
     """numpy type of the delivered numbers in native order, such as ``float32`` or ``uint16``."""
     offset: int
-    """Byte of the first pixel (raw) or of the HDU's header (tiles) in the unwrapped file."""
+    """Byte of the first pixel (raw), of the HDU's header (tiles) or of the block's data in the unwrapped file."""
     bscale: float = 1.0
     bzero: float = 0.0
     blank: int | None = None
@@ -112,7 +125,7 @@ class PlaneLayout:
     container: Container = Container.PLAIN
     codec: Codec = Codec.RAW
     compression: str | None = None
-    """Tile compression as FITS names it (``RICE_1`` ...)."""
+    """Tile compression as FITS names it (``RICE_1`` ...), or a block's as ASDF does (``lz4`` ...)."""
     tile_shape: tuple[int, int] | None = None
     """Tile size ``(height, width)``."""
     meaning: Meaning = Meaning.DIRECT
@@ -120,6 +133,8 @@ class PlaneLayout:
     """(BSOFTEN, BOFFSET) of an asinh-scaled plane (Pan-STARRS1), else None."""
     tiles: TileTable | None = None
     """Where the tiles lie; None for a raw plane, and for one registered before this was kept."""
+    block: PackedBlock | None = None
+    """Of a compressed block."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that no plane has."""
@@ -138,6 +153,8 @@ class PlaneLayout:
         found = {k: v for k, v in values if v != _DEFAULTS.get(k, _ABSENT)}
         if self.tiles is not None:
             found["tiles"] = self.tiles.to_dict()
+        if self.block is not None:
+            found["block"] = asdict(self.block)
         return found
 
     @classmethod
@@ -152,6 +169,8 @@ class PlaneLayout:
                 given[name] = kind(given[name])
         if given.get("tiles") is not None:
             given["tiles"] = TileTable.from_dict(given["tiles"])
+        if given.get("block") is not None:
+            given["block"] = PackedBlock(**given["block"])
         return cls(**given)
 
 
@@ -168,4 +187,5 @@ _DEFAULTS: dict[str, Any] = {
     "meaning": Meaning.DIRECT,
     "asinh": None,
     "tiles": None,
+    "block": None,
 }

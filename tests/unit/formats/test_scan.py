@@ -103,7 +103,7 @@ def test_a_stream_that_unwraps_to_too_much_is_stopped(
         (b"", UnknownFormatError, "an empty file"),
         (b"<!DOCTYPE html><html>404</html>", UnknownFormatError, "an HTML page"),
         (b"version https://git-lfs.github.com/spec/v1\n", UnknownFormatError, "Git LFS pointer"),
-        (b"#ASDF 1.0.0\n", UnknownFormatError, "ASDF"),
+        (b"#ASDF 1.0.0\n", CorruptFileError, "ASDF"),
         (b"Obj\x01\x04", UnknownFormatError, "Avro"),
         (b"\x89PNG\r\n", UnknownFormatError, "PNG"),
         (b"<?xml version='1.0'?><VOTABLE>", UnknownFormatError, "VOTable"),

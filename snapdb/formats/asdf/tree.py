@@ -1,0 +1,123 @@
+"""Which nodes of an ASDF tree are images, and where their numbers lie."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snapdb.errors import ConfigError, CorruptFileError
+from snapdb.formats.frame import Block, StoredArray
+from snapdb.formats.quiet import caught_warnings
+
+Tree = Mapping[str, Any]
+_KINDS = {
+    "int8": "i1", "int16": "i2", "int32": "i4", "int64": "i8", "uint8": "u1", "uint16": "u2", "uint32": "u4",
+    "uint64": "u8", "float16": "f2", "float32": "f4", "float64": "f8", "bool8": "u1",
+}  # fmt: skip
+"""ASDF's name of a type -> numpy's."""
+_ASIDE = frozenset({"meta", "history", "asdf_library", "wcs"})
+_DEEPEST = 4
+
+
+def load_tree(path: Path) -> Tree:
+    """Read the YAML of a file, without its arrays.
+
+    Raises
+    ------
+    ConfigError
+        The package asdf is not installed.
+    CorruptFileError
+        It is no YAML.
+    """
+    try:
+        from asdf.util import load_yaml  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+        from yaml import YAMLError  # type: ignore[import-not-found,import-untyped,unused-ignore]  # comes with asdf
+    except ImportError as err:
+        msg = f"{path}: ASDF files need the packages asdf and gwcs; pip install 'snapdb[gwcs]'"
+        raise ConfigError(msg, package="asdf") from err
+    with caught_warnings():
+        try:
+            tree = load_yaml(path, tagged=True)
+        except (YAMLError, ValueError, OSError, RecursionError) as err:
+            msg = f"{path}: the YAML of this ASDF file cannot be read ({str(err).splitlines()[0]})"
+            raise CorruptFileError(msg, path=str(path)) from err
+    if not isinstance(tree, Mapping):
+        msg = f"{path}: this ASDF file holds no tree of keys"
+        raise CorruptFileError(msg, path=str(path))
+    return tree
+
+
+def find_arrays(tree: Tree, blocks: Sequence[Block], name: str) -> list[StoredArray]:
+    """Find the two-dimensional arrays of numbers, those of metadata and coordinates left out.
+
+    Parameters
+    ----------
+    tree : mapping
+        From :func:`load_tree`.
+    blocks : sequence of Block
+        Of the file.
+    name : str
+        What errors call it.
+
+    Raises
+    ------
+    CorruptFileError
+        An array claims more than its block holds.
+    """
+    found = []
+    for path, node, unit in _walk(tree, (), 0):
+        array = _to_array(path, node, unit, blocks, name)
+        if array is not None:
+            found.append(array)
+    return found
+
+
+def _walk(
+    node: Tree, path: tuple[str, ...], depth: int
+) -> Iterator[tuple[tuple[str, ...], Tree, str | None]]:
+    """Give the nodes that look like arrays; a quantity's is its value."""
+    for key, value in node.items():
+        if str(key) in _ASIDE or not isinstance(value, Mapping):
+            continue
+        inner = value.get("value")
+        if _is_array(value):
+            yield (*path, str(key)), value, None
+        elif isinstance(inner, Mapping) and _is_array(inner):
+            yield (*path, str(key)), inner, str(value.get("unit") or "") or None
+        elif depth < _DEEPEST:
+            yield from _walk(value, (*path, str(key)), depth + 1)
+
+
+def _is_array(node: Tree) -> bool:
+    return "source" in node and "shape" in node and "datatype" in node
+
+
+def _to_array(
+    path: tuple[str, ...], node: Tree, unit: str | None, blocks: Sequence[Block], name: str
+) -> StoredArray | None:
+    """Describe an array; None where it is not two-dimensional, or not of plain numbers in one piece."""
+    shape, source = node["shape"], node["source"]
+    word = _KINDS.get(node["datatype"]) if isinstance(node["datatype"], str) else None
+    whole = isinstance(shape, list) and all(isinstance(n, int) and n > 0 for n in shape)
+    if word is None or not whole or len(shape) != 2 or not isinstance(source, int):
+        return None
+    kind = np.dtype(word).newbyteorder("<" if node.get("byteorder") == "little" else ">")
+    if node.get("strides") not in (None, [shape[1] * kind.itemsize, kind.itemsize]):
+        return None
+    begin = int(node.get("offset", 0))
+    if not -len(blocks) <= source < len(blocks):
+        msg = f"{name}: {'.'.join(path)} lies in block {source}; the file has {len(blocks)}"
+        raise CorruptFileError(msg, path=name)
+    block = blocks[source]
+    claimed = prod(shape) * kind.itemsize
+    if begin < 0 or begin + claimed > block.size:
+        msg = (
+            f"{name}: {'.'.join(path)} claims {claimed} bytes, its block holds {block.size}; "
+            "the file is truncated or damaged"
+        )
+        raise CorruptFileError(msg, path=name, claimed=claimed, actual=block.size)
+    return StoredArray(
+        path=path, shape=(shape[0], shape[1]), kind=kind.str, block=block, begin=begin, unit=unit
+    )
