@@ -163,7 +163,7 @@ class FilePlanes:
 
         record = self._record(name)
         with open_ranges(_remote_file(record)) as stream:
-            return read_remote_header(Url(record.file_key), stream, record.layout.hdu)
+            return read_remote_header(Url(record.file_key), stream, record.layout.hdu, record.file_size)
 
     def _record(self, name: str) -> PlaneRecord:
         """Give the record of a plane, or say which there are."""

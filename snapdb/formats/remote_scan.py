@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from snapdb.errors import NotAnImageError, ProjectionError, UnknownFormatError
+from snapdb.formats.asdf.blocks import MAGIC
 from snapdb.formats.assemble import PlaneSet, assemble, attach_companion, find_rule
 from snapdb.formats.describe import Described, check_alone, describe_set, with_failures
 from snapdb.formats.grouping import match_name, to_maps
 from snapdb.formats.maps import Companion, HeaderMap
 from snapdb.formats.plan import ByteSource
-from snapdb.formats.scan import read_frame, scan_fits
-from snapdb.formats.source import FitsSource, choose_map, name_contents
+from snapdb.formats.scan import read_frame
+from snapdb.formats.source import FitsSource, choose_map, name_contents, scan_frames
 from snapdb.formats.unwrap import to_container
 from snapdb.formats.wcs import needs_tables, to_header_text
 from snapdb.model.layout import Container
@@ -45,10 +46,16 @@ class SourceStream(io.RawIOBase):
         The file.
     begin : int
         Byte at which the stream stands.
+
+    Attributes
+    ----------
+    size : int or None
+        Bytes that the file has, once they are known.
     """
 
     def __init__(self, source: ByteSource, begin: int = 0) -> None:
         super().__init__()
+        self.size: int | None = None
         self._source = source
         self._at = begin
 
@@ -65,16 +72,17 @@ class SourceStream(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a byte, counted from the beginning or from here.
+        """Go to a byte, counted from the beginning, from here or from the end.
 
         Raises
         ------
         UnsupportedOperation
-            It is to be counted from the end, which the source does not know.
+            It is to be counted from the end, and the size is not known.
         """
-        if whence == io.SEEK_END:
+        if whence == io.SEEK_END and self.size is None:
             raise io.UnsupportedOperation
-        self._at = offset if whence == io.SEEK_SET else self._at + offset
+        begins = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size or 0}
+        self._at = begins[whence] + offset
         return self._at
 
     def readinto(self, buffer: object) -> int:
@@ -127,7 +135,8 @@ def scan_ranges(url: Url, stream: io.BufferedReader, size: int) -> FitsSource:
             "download it and ingest the copy"
         )
         raise UnknownFormatError(msg, path=str(url), found=str(container))
-    frames = scan_fits(cast("BinaryIO", stream), size, name=str(url))
+    cast("SourceStream", stream.raw).size = size
+    frames = scan_frames(cast("BinaryIO", stream), size, name=str(url))
     return FitsSource(path=cast("Path", url), container=container, frames=tuple(frames))
 
 
@@ -195,7 +204,7 @@ def _describe_alone(planes: PlaneSet, source: FitsSource, header_map: HeaderMap)
     return describe_set(planes, source, header_map)
 
 
-def read_remote_header(url: Url, stream: io.BufferedReader, hdu: int) -> "Header":
+def read_remote_header(url: Url, stream: io.BufferedReader, hdu: int, size: int) -> "Header":
     """Read the header of one HDU of a remote file, as :func:`snapdb.formats.header.read_header` does.
 
     Parameters
@@ -206,6 +215,8 @@ def read_remote_header(url: Url, stream: io.BufferedReader, hdu: int) -> "Header
         From :func:`open_ranges`, at its first byte.
     hdu : int
         Index of the HDU.
+    size : int
+        Bytes that the file has.
 
     Raises
     ------
@@ -216,6 +227,8 @@ def read_remote_header(url: Url, stream: io.BufferedReader, hdu: int) -> "Header
     """
     from snapdb.formats.header import to_header
 
+    if stream.peek(len(MAGIC)).startswith(MAGIC):
+        return to_header(to_header_text(scan_ranges(url, stream, size).frames[hdu]))
     offset = 0
     for index in range(hdu + 1):
         stream.seek(offset)

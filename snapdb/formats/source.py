@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
-from snapdb.formats.asdf.source import is_asdf, scan_asdf
+from snapdb.formats.asdf.blocks import MAGIC
+from snapdb.formats.asdf.source import scan_asdf
 from snapdb.formats.cards import Cards
 from snapdb.formats.frame import HduFrame
 from snapdb.formats.lookup import fits_test
@@ -50,13 +52,31 @@ def open_source(path: str | Path) -> FitsSource:
         It cannot be opened.
     """
     path = Path(path)
-    if is_asdf(path):
-        return FitsSource(path=path, container=Container.PLAIN, frames=tuple(scan_asdf(path)))
     container = find_container(path)
     size = path.stat().st_size if container is Container.PLAIN else None
     with open_unwrapped(path) as stream:
-        frames = scan_fits(stream, size, name=str(path))
+        frames = scan_frames(stream, size, name=str(path))
     return FitsSource(path=path, container=container, frames=tuple(frames))
+
+
+def scan_frames(stream: BinaryIO, size: int | None, *, name: str) -> list[HduFrame]:
+    """Index a file of either format.
+
+    Parameters
+    ----------
+    stream : binary file
+        At its first byte; seekable where the size is known.
+    size : int or None
+        Bytes that it has; None for a compressed stream, which is FITS then.
+    name : str
+        What errors call it.
+    """
+    if size is not None:
+        head = stream.read(len(MAGIC))
+        stream.seek(0)
+        if head == MAGIC:
+            return scan_asdf(stream, size, name=name)
+    return scan_fits(stream, size, name=name)
 
 
 def choose_map(source: FitsSource, maps: Sequence[HeaderMap], instrument: str | None = None) -> HeaderMap:

@@ -57,3 +57,21 @@ def test_found_and_cut_like_any_other(registry: Registry, tmp_path: Path, compre
     np.testing.assert_array_equal(cutout.data, data[70:91, 90:111])
     np.testing.assert_array_equal(cutout.noise, np.abs(data[70:91, 90:111]) + 1)
     assert not archive.find_images(ra=30.01, dec=-10.0)
+
+
+def test_a_remote_file_is_read_by_ranges(registry: Registry, tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    from snapdb.storage.remote import close_connections
+    from snapdb.testing.range_server import RangeServer
+
+    (tmp_path / "served").mkdir()
+    data = write(tmp_path / "served" / "wfi03.asdf")
+    archive = Archive(registry, LocalStore(tmp_path / "store"))
+    with RangeServer(tmp_path / "served") as server:
+        report = archive.ingest(server.url_of("wfi03.asdf"))
+        assert not report.refused
+        (cutout,) = archive.cutouts(30.0, -10.0, 21)
+        np.testing.assert_array_equal(cutout.data, data[70:91, 90:111])
+        (image,) = archive.find_images()
+        assert image.header["ROMAN.META.INSTRUMENT.DETECTOR"] == "WFI03"
+        close_connections()

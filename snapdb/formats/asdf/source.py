@@ -1,10 +1,9 @@
 """An ASDF file as a scanned source of frames."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from snapdb.formats.asdf.blocks import MAGIC, scan_blocks
+from snapdb.formats.asdf.blocks import scan_blocks
 from snapdb.formats.asdf.cards import show_value, to_cards
 from snapdb.formats.asdf.tree import Tree, find_arrays, load_tree
 from snapdb.formats.asdf.wcs import fit_header, load_gwcs, read_info
@@ -18,13 +17,17 @@ FIT_CARD = "GWCSFIT"
 """Keyword of the greatest difference between the gwcs and the cards, pixels."""
 
 
-def scan_asdf(path: Path) -> list[HduFrame]:
+def scan_asdf(stream: BinaryIO, size: int, *, name: str = "file") -> list[HduFrame]:
     """Index an ASDF file: a frame of its metadata, then one for each two-dimensional array.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    stream : binary file
+        Seekable.
+    size : int
+        Bytes that the file has.
+    name : str
+        What errors call it.
 
     Returns
     -------
@@ -41,27 +44,16 @@ def scan_asdf(path: Path) -> list[HduFrame]:
     ConfigError
         asdf or gwcs is not installed.
     """
-    name = str(path)
-    with path.open("rb") as stream:
-        blocks = scan_blocks(stream, path.stat().st_size, name=name)
-    tree = load_tree(path)
+    blocks = scan_blocks(stream, size, name=name)
+    tree = load_tree(stream, name)
     meta = to_cards(tree)
     frames = [_frame(0, meta, None)]
     for number, array in enumerate(find_arrays(tree, blocks, name), 1):
         cards = _array_cards(array)
         if array.path[-1] == "data":
-            cards += _coordinates(path, tree, array) + meta
+            cards += _coordinates(stream, tree, array, name) + meta
         frames.append(_frame(number, cards, array))
     return frames
-
-
-def is_asdf(path: Path) -> bool:
-    """Say whether a file begins as ASDF; False where it cannot be opened."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
 
 
 def _frame(index: int, cards: bytes, array: StoredArray | None) -> HduFrame:
@@ -88,13 +80,13 @@ def _array_cards(array: StoredArray) -> bytes:
     return "".join(cards).encode("ascii", "replace")
 
 
-def _coordinates(path: Path, tree: Tree, array: StoredArray) -> bytes:
+def _coordinates(stream: BinaryIO, tree: Tree, array: StoredArray, name: str) -> bytes:
     """Give the coordinates of an image as cards; nothing where it has none."""
     where, meta = _find_meta(tree, array.path[:-1])
     residual = None
     header: Header | None = None
     if meta.get("wcs") is not None:
-        header, residual = fit_header(load_gwcs(path, (*where, "wcs")), array.shape, str(path))
+        header, residual = fit_header(load_gwcs(stream, (*where, "wcs"), name), array.shape, name)
     elif isinstance(meta.get("wcsinfo"), Mapping):
         header = read_info(meta["wcsinfo"])
     if header is None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -21,8 +20,15 @@ _ASIDE = frozenset({"meta", "history", "asdf_library", "wcs"})
 _DEEPEST = 4
 
 
-def load_tree(path: Path) -> Tree:
+def load_tree(stream: BinaryIO, name: str) -> Tree:
     """Read the YAML of a file, without its arrays.
+
+    Parameters
+    ----------
+    stream : binary file
+        The file, seekable.
+    name : str
+        What errors call it.
 
     Raises
     ------
@@ -35,17 +41,18 @@ def load_tree(path: Path) -> Tree:
         from asdf.util import load_yaml  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
         from yaml import YAMLError  # type: ignore[import-not-found,import-untyped,unused-ignore]  # comes with asdf
     except ImportError as err:
-        msg = f"{path}: ASDF files need the packages asdf and gwcs; pip install 'snapdb[gwcs]'"
+        msg = f"{name}: ASDF files need the packages asdf and gwcs; pip install 'snapdb[gwcs]'"
         raise ConfigError(msg, package="asdf") from err
+    stream.seek(0)
     with caught_warnings():
         try:
-            tree = load_yaml(path, tagged=True)
+            tree = load_yaml(stream, tagged=True)
         except (YAMLError, ValueError, OSError, RecursionError) as err:
-            msg = f"{path}: the YAML of this ASDF file cannot be read ({str(err).splitlines()[0]})"
-            raise CorruptFileError(msg, path=str(path)) from err
+            msg = f"{name}: the YAML of this ASDF file cannot be read ({str(err).splitlines()[0]})"
+            raise CorruptFileError(msg, path=name) from err
     if not isinstance(tree, Mapping):
-        msg = f"{path}: this ASDF file holds no tree of keys"
-        raise CorruptFileError(msg, path=str(path))
+        msg = f"{name}: this ASDF file holds no tree of keys"
+        raise CorruptFileError(msg, path=name)
     return tree
 
 

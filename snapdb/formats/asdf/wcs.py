@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -55,15 +54,17 @@ class TransformedSky:
         return sky.ra.deg, sky.dec.deg
 
 
-def load_gwcs(path: Path, where: tuple[str, ...]) -> Any:
+def load_gwcs(stream: BinaryIO, where: tuple[str, ...], name: str) -> Any:
     """Load the gwcs of a file.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    stream : binary file
+        The file, seekable.
     where : tuple of str
         Keys that lead to it.
+    name : str
+        What errors call the file.
 
     Raises
     ------
@@ -76,22 +77,23 @@ def load_gwcs(path: Path, where: tuple[str, ...]) -> Any:
         import asdf  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
         import gwcs  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
     except ImportError as err:
-        msg = f"{path}: its coordinates are a gwcs; pip install 'snapdb[gwcs]'"
+        msg = f"{name}: its coordinates are a gwcs; pip install 'snapdb[gwcs]'"
         raise ConfigError(msg, package="gwcs") from err
+    stream.seek(0)
     with caught_warnings():
         try:
-            with asdf.open(path, lazy_load=True, memmap=False, ignore_unrecognized_tag=True) as file:
+            with asdf.open(stream, lazy_load=True, memmap=False, ignore_unrecognized_tag=True) as file:
                 node = file.tree
                 for key in where:
                     node = node[key]
                 if not isinstance(node, gwcs.WCS):
-                    msg = f"{path}: {'.'.join(where)} is no gwcs that the installed packages can read"
-                    raise ProjectionError(msg, path=str(path))
+                    msg = f"{name}: {'.'.join(where)} is no gwcs that the installed packages can read"
+                    raise ProjectionError(msg, path=name)
                 _ = node.forward_transform(0.0, 0.0)  # what it needs of the file is read now
                 return node
         except (ValueError, TypeError, KeyError, OSError, RuntimeError, AttributeError) as err:
-            msg = f"{path}: its coordinates cannot be read ({str(err).splitlines()[0][:200]})"
-            raise ProjectionError(msg, path=str(path)) from err
+            msg = f"{name}: its coordinates cannot be read ({str(err).splitlines()[0][:200]})"
+            raise ProjectionError(msg, path=name) from err
 
 
 def fit_header(gwcs: Any, shape: tuple[int, int], name: str) -> "tuple[Header, float]":
