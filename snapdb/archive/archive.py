@@ -13,6 +13,7 @@ from snapdb.archive.guard import note_closed, note_open, open_archives
 from snapdb.archive.image import Image
 from snapdb.archive.ingest import Ingest, IngestPlan, OnError, Placement, default_jobs
 from snapdb.archive.lineage import Lineage
+from snapdb.archive.measurements import Measurements
 from snapdb.archive.paths import ImagePaths, PathLike
 from snapdb.archive.planes import FilePlanes
 from snapdb.archive.registering import register_images
@@ -36,7 +37,7 @@ INGEST_PROVENANCE = Provenance("ingest", 1, 0)
 """Of images whose ingest names none; its version stays, so that ingesting again finds them."""
 
 
-class Archive(Finding, Lineage):
+class Archive(Finding, Lineage, Measurements):
     """An image archive, from :func:`snapdb.connect`.
 
     Use it in a ``with`` block, or call :meth:`close`.

@@ -12,6 +12,9 @@ module              holds
 ``adding``          images in, however many; ``loaders`` writes whole tables
 ``writes``          images out; ``files``, ``provenances``, ``reads`` the rest
 ``lineage``         the provenance side of the registry
+``measurements``    the photometric side: ``measurement_rows`` writes columns,
+                    ``measurement_queries`` asks, ``measurement_answers`` reads;
+                    ``packed`` writes long parameters of PostgreSQL
 ``roles``           who may do what on PostgreSQL; ``limits`` how long to wait
 ``spatial``         how each database finds images by position
 ``footprints``      footprints column by column, for many positions

@@ -17,6 +17,7 @@ from snapdb.registry.errors import was_in_the_way
 from snapdb.registry.ewkb import Vertices
 from snapdb.registry.footprints import FootprintBlock, read_footprints
 from snapdb.registry.lineage import Lineage
+from snapdb.registry.measurements import Measurements
 from snapdb.registry.queries import make_statement
 from snapdb.registry.records import make_records
 from snapdb.registry.resolve import resolve
@@ -25,7 +26,7 @@ _ATTEMPTS = 5
 """How often images are offered that another writer's transaction undoes."""
 
 
-class Registry(Lineage):
+class Registry(Lineage, Measurements):
     """What images there are, where they lie, and what made them.
 
     Open one with :meth:`open`; use it from any number of threads. Each method is

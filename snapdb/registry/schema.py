@@ -18,7 +18,7 @@ from snapdb.registry.limits import LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S, Limits
 if TYPE_CHECKING:
     from alembic.config import Config
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The version of the tables that this code works with: the head of the migrations."""
 
 VERSION_TABLE = "alembic_version"

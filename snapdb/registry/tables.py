@@ -53,6 +53,11 @@ BOUNDS: dict[str, tuple[str, str]] = {
 }
 """Column of ``image`` -> least and greatest of what it may hold, as SQL writes them."""
 DATA_UNITS = ("counts", "rate")
+MEASURED_NUMBERS = (
+    *("x", "y", "flux", "flux_err", "background", "background_err", "zeropoint"),
+    *("flux_njy", "flux_njy_err", "chi2", "coverage", "bad_fraction"),
+)
+"""Columns of ``measurement`` that are numbers, NULL where a measurement gave none."""
 
 
 class Polygon(Geography):
@@ -245,6 +250,30 @@ image_input = Table(
     Column("image_id", Uuid(), ForeignKey("image.id", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer(), primary_key=True, autoincrement=False),
     Column("input_id", Uuid(), ForeignKey("image.id", ondelete="RESTRICT"), nullable=False, index=True),
+)
+
+# The key begins with what light curves are asked by; the keys are the position in units of 1e-4 arcsec.
+measurement = Table(
+    "measurement",
+    metadata,
+    Column("provenance_id", Uuid(), ForeignKey("provenance.id", ondelete="RESTRICT"), primary_key=True),
+    Column("dec_key", BigInteger(), primary_key=True, autoincrement=False, comment="1e-4 arcsec"),
+    Column("ra_key", BigInteger(), primary_key=True, autoincrement=False, comment="1e-4 arcsec, wrapped"),
+    Column("image_id", Uuid(), ForeignKey("image.id", ondelete="CASCADE"), primary_key=True, index=True),
+    _number("ra", nullable=False),
+    _number("dec", nullable=False),
+    *(_number(name) for name in MEASURED_NUMBERS),
+    Column("flags", BigInteger(), nullable=False),
+    Column("quality", Integer(), nullable=False),
+    Column("ndof", Integer(), nullable=False),
+    Column("n_pixels", Integer(), nullable=False),
+    Column("measured_at", UtcTime(), nullable=False),
+    Column("method", Text()),
+    Column("name", Text(), index=True),
+    _right_ascension("ra"),
+    _declination("dec"),
+    CheckConstraint("quality >= 0 AND ndof >= 0 AND n_pixels >= 0", name="counts"),
+    Index(None, "dec_key", "ra_key"),
 )
 
 # Of SQLite alone: convex pieces of the footprints, as the inward unit normals of four edges. The R*Tree

@@ -12,6 +12,7 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from snapdb.errors import ReadOnlyStoreError, RegistryError
+from snapdb.model.measurement import make_measurements
 from snapdb.model.provenance import Provenance
 from snapdb.model.search import make_search
 from snapdb.registry import SCHEMA_VERSION, Registry, migrate
@@ -170,8 +171,13 @@ def test_ingest_registers_changes_and_deletes(
         assert [a.outcome for a in again] == ["updated", "updated"]
         registry.tag_provenance("dr1", ingest)
         registry.refresh_file("store/a.fits", size=1, mtime_ns=2, sha256="1" * 64)
+        measured = make_measurements(
+            image_id=[a.id for a in added], provenance_id=ingest.id, ra=10.0, dec=20.0, flux=[1.0, 2.0]
+        )
+        assert [registry.add_measurements(measured), registry.add_measurements(measured)] == [2, 0]
         assert registry.delete_images([added[0].id]) == 1
         assert [r.id for r in registry.find_images(make_search())] == [added[1].id]
+        assert registry.find_measurements().flux.tolist() == [2.0]
 
 
 def ask_everything(registry: Registry, ingest: Provenance) -> dict[str, Any]:
@@ -208,6 +214,8 @@ def ask_everything(registry: Registry, ingest: Provenance) -> dict[str, Any]:
         "tags": registry.find_tags(),
         "history": registry.tag_history("dr1", ingest.process),
         "version": registry.schema_version(),
+        "measurements": registry.find_measurements(positions=(10.0, 20.0)).flux.tolist(),
+        "measured": registry.known_measurements(ingest.id, [r.id for r in found], 10.0, 20.0).tolist(),
     }
     return answers
 
@@ -221,8 +229,12 @@ def test_readers_ask_everything_and_change_nothing(
         registry.add_provenance(ingest)
         registry.tag_provenance("dr1", ingest)
         ids = [a.id for a in registry.add_images(images, files_of(*images))]
+        registry.add_measurements(
+            make_measurements(image_id=ids[:2], provenance_id=ingest.id, ra=10.0, dec=20.0, flux=[1.0, 2.0])
+        )
         answers = ask_everything(registry, ingest)
     assert set(answers["position"]) == set(ids)
+    assert (answers["measurements"], answers["measured"]) == ([1.0, 2.0], [True, True, False])
     assert answers["nearest"] == [ids[1]]
     with Registry.open(users.url_of("read")) as reader:
         assert ask_everything(reader, ingest) == answers
@@ -232,6 +244,9 @@ def test_readers_ask_everything_and_change_nothing(
             lambda: reader.add_provenance(Provenance("p")),
             lambda: reader.add_images([more], files_of(more)),
             lambda: reader.delete_images(ids[:1]),
+            lambda: reader.add_measurements(
+                make_measurements(image_id=ids[2], provenance_id=ingest.id, ra=10.0, dec=20.0)
+            ),
             lambda: reader.tag_provenance("dr2", ingest),
             lambda: reader.refresh_file("store/a.fits", size=1, mtime_ns=2, sha256="1" * 64),
         ):

@@ -1,0 +1,312 @@
+"""What `snapdb lightcurve` and `snapdb phot` share: how fluxes are measured, and how they are written."""
+
+import io
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import rich_click as click
+
+from .outputs import check_file, refuse_terminal, write_pieces
+from .session import say
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "fits", "parquet")
+_SUFFIXES = {
+    ".txt": "table",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".csv": "csv",
+    ".ecsv": "ecsv",
+    ".vot": "votable",
+    ".xml": "votable",
+    ".votable": "votable",
+    ".fits": "fits",
+    ".parquet": "parquet",
+}
+_BINARY = ("fits", "parquet")
+_SHOWN: dict[str, str] = {
+    "row": "d",
+    "name": "s",
+    "mjd": ".5f",
+    "band": "s",
+    "flux": ".6g",
+    "flux_err": ".3g",
+    "flux_njy": ".6g",
+    "flux_njy_err": ".3g",
+    "mag": ".4f",
+    "mag_err": ".4f",
+    "mag_limit3": ".3f",
+    "n": "d",
+    "quality": "d",
+    "reason": "s",
+}
+"""Column of the table for the eye -> how it is written."""
+_REASONS = 5
+
+_MEASURE: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (
+        ("--psf",),
+        {
+            "metavar": "PSF",
+            "help": "FILE, gaussian:FWHM or moffat:FWHM:BETA (pixels), property:NAME (arcsec); "
+            "an aperture without one.",
+        },
+    ),
+    (
+        ("--method",),
+        {"type": click.Choice(["psf", "aperture"]), "help": "Default: psf where --psf is given."},
+    ),
+    (("--ap-r",), {"type": float, "metavar": "PIXELS", "help": "Radius of the aperture.  [default: 5]"}),
+    (
+        ("--fit-shape",),
+        {
+            "type": click.IntRange(min=1),
+            "default": 11,
+            "show_default": True,
+            "help": "Edge of the fitted square, odd.",
+        },
+    ),
+    (
+        ("--annulus",),
+        {
+            "type": (float, float),
+            "default": (15.0, 25.0),
+            "show_default": True,
+            "metavar": "INNER OUTER",
+            "help": "Ring that tells the background, pixels.",
+        },
+    ),
+    (("--no-background",), {"is_flag": True, "help": "Subtract none: difference images."}),
+    (
+        ("--weights",),
+        {
+            "type": click.Choice(["sky", "uniform", "variance"]),
+            "default": "sky",
+            "show_default": True,
+            "help": "Of the pixels in the fit.",
+        },
+    ),
+    (
+        ("--bad-bits",),
+        {"metavar": "BITS|NAMES", "help": "Flags that make a pixel bad; each image's own by default."},
+    ),
+    (
+        ("--no-keep",),
+        {"is_flag": True, "help": "Neither look for fluxes in the registry, nor keep them there."},
+    ),
+    (("--tag",), {"help": "Name for the provenance of the fluxes."}),
+    (("--threads",), {"type": click.IntRange(min=1), "help": "To read with; default: as many as pay."}),
+)
+
+
+def measure_options(command: Command) -> Command:
+    """Add the options that say how fluxes are measured."""
+    for names, settings in reversed(_MEASURE):
+        command = click.option(*names, **settings)(command)
+    return command
+
+
+def output_options(command: Command) -> Command:
+    """Add the options that say where fluxes go."""
+    options = (
+        click.option(
+            "--format", "form", type=click.Choice(FORMATS), help="Default: by the file's name, or table."
+        ),
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="File to write to: .ecsv, .csv, .vot, .fits, .parquet, .json, .jsonl; - for stdout.",
+        ),
+        click.option("--overwrite", is_flag=True, help="Replace what is there."),
+        click.option("--fail-empty", is_flag=True, help="End with code 3 when nothing is found."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def read_measure_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Give how fluxes are measured, as the library takes it.
+
+    Parameters
+    ----------
+    options
+        As click gives them.
+    """
+    bits = options["bad_bits"]
+    return {
+        "psf": options["psf"],
+        "method": options["method"],
+        "ap_r": options["ap_r"],
+        "fit_shape": options["fit_shape"],
+        "annulus": None if options["no_background"] else options["annulus"],
+        "weights": options["weights"],
+        "bad_bits": int(bits) if bits is not None and bits.isdecimal() else bits,
+        "keep": not options["no_keep"],
+        "tag": options["tag"],
+        "threads": options["threads"],
+    }
+
+
+def choose_format(name: str | None, output: Path | None) -> str:
+    """Tell the format: the one named, else by the file's suffix, else a table for the eye.
+
+    Parameters
+    ----------
+    name
+        One of :data:`FORMATS`, or None.
+    output
+        The file, or None for standard output.
+
+    Raises
+    ------
+    click.UsageError
+        The suffix says nothing.
+    """
+    if name is not None:
+        return name
+    if output is None:
+        return "table"
+    if output.suffix.lower() not in _SUFFIXES:
+        msg = f"the format of {output} is not known by its name; give --format, one of {', '.join(FORMATS)}"
+        raise click.UsageError(msg)
+    return _SUFFIXES[output.suffix.lower()]
+
+
+def check_output_file(output: Path | None, form: str, *, overwrite: bool) -> None:
+    """Refuse an output that cannot be, before anything is measured.
+
+    Parameters
+    ----------
+    output
+        The file; None for standard output.
+    form
+        One of :data:`FORMATS`.
+    overwrite
+        Whether a file that is there may be replaced.
+    """
+    if output is not None:
+        check_file(output, overwrite=overwrite)
+    elif form in _BINARY:
+        refuse_terminal(form)
+
+
+def write_fluxes(table: "QTable", form: str, output: Path | None) -> None:
+    """Write a table of fluxes to a file, which appears when it is complete, or to standard output.
+
+    Parameters
+    ----------
+    table
+        As the library makes it.
+    form
+        One of :data:`FORMATS`.
+    output
+        The file; None for standard output.
+    """
+    write_pieces(output, _pieces(table, form))
+
+
+def _pieces(table: "QTable", form: str) -> Iterator[bytes]:
+    """Give the bytes of a table."""
+    if form == "table":
+        yield from (f"{line}\n".encode() for line in _draw(table))
+    elif form == "jsonl":
+        yield from (json.dumps(row).encode() + b"\n" for row in _rows(table))
+    elif form == "json":
+        yield json.dumps(list(_rows(table)), indent=1).encode() + b"\n"
+    else:
+        from snapdb.archive.photometry.outputs import write_stream
+
+        names = {"csv": "ascii.csv", "ecsv": "ascii.ecsv"}
+        stream = io.BytesIO()
+        write_stream(table, stream, names.get(form, form))
+        yield stream.getvalue()
+
+
+def _rows(table: "QTable") -> Iterator[dict[str, Any]]:
+    """Give rows of plain values; None for what is not known."""
+    columns = {name: getattr(table[name], "value", table[name]).tolist() for name in table.colnames}
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
+        yield {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in row.items()}
+
+
+def _draw(table: "QTable") -> Iterator[str]:
+    """Give the lines of a table for the eye."""
+    names = [name for name in _SHOWN if name in table.colnames and not _is_blank(table, name)]
+    columns = []
+    for name in names:
+        values = getattr(table[name], "value", table[name]).tolist()
+        columns.append([name, *(_write_value(value, _SHOWN[name]) for value in values)])
+    widths = [max(map(len, column)) for column in columns]
+    for row in zip(*columns, strict=True):
+        cells = (
+            cell.ljust(width) if _SHOWN[name] == "s" else cell.rjust(width)
+            for cell, width, name in zip(row, widths, names, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def _is_blank(table: "QTable", name: str) -> bool:
+    """Tell whether a column of text says nothing."""
+    return _SHOWN[name] == "s" and not any(table[name].tolist())
+
+
+def _write_value(value: Any, form: str) -> str:
+    """Write a value; a dash for what is not known."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "-"
+    return format(value, form)
+
+
+def report_fluxes(table: "QTable", new: int, output: Path | None) -> int:
+    """Say what was measured and what was not, and give how many rows could not be read.
+
+    Parameters
+    ----------
+    table
+        As the library makes it.
+    new
+        How many rows were measured now.
+    output
+        The file that it went to.
+    """
+    failed = [row for row in table if row["reason"]]
+    where = "" if output is None else f"{output}: "
+    say(f"{where}{len(table) - len(failed)} fluxes on {len(table)} images, {new} of them measured now")
+    for row in failed[:_REASONS]:
+        say(f"no flux on image {row['image_id']}: {row['reason']}")
+    if len(failed) > _REASONS:
+        say(f"... and {len(failed) - _REASONS} more; the column 'reason' has all of them")
+    return len(failed)
+
+
+@contextmanager
+def show_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how much is done, on a terminal alone.
+
+    Parameters
+    ----------
+    what
+        What is being done.
+    """
+    import sys
+
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
