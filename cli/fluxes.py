@@ -224,7 +224,7 @@ def _pieces(table: "QTable", form: str) -> Iterator[bytes]:
     elif form == "json":
         yield json.dumps(list(_rows(table)), indent=1).encode() + b"\n"
     else:
-        from snapdb.archive.photometry.outputs import write_stream
+        from snapdb.archive.light_curves.outputs import write_stream
 
         names = {"csv": "ascii.csv", "ecsv": "ascii.ecsv"}
         stream = io.BytesIO()

@@ -12,6 +12,7 @@ from snapdb.archive.finding import Finding
 from snapdb.archive.guard import note_closed, note_open, open_archives
 from snapdb.archive.image import Image
 from snapdb.archive.ingest import Ingest, IngestPlan, OnError, Placement, default_jobs
+from snapdb.archive.light_curves.measuring import Measuring
 from snapdb.archive.lineage import Lineage
 from snapdb.archive.measurements import Measurements
 from snapdb.archive.paths import ImagePaths, PathLike
@@ -37,7 +38,7 @@ INGEST_PROVENANCE = Provenance("ingest", 1, 0)
 """Of images whose ingest names none; its version stays, so that ingesting again finds them."""
 
 
-class Archive(Finding, Lineage, Measurements):
+class Archive(Finding, Lineage, Measurements, Measuring):
     """An image archive, from :func:`snapdb.connect`.
 
     Use it in a ``with`` block, or call :meth:`close`.

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from snapdb.archive import cutting, loading, saving
 from snapdb.archive.paths import PathLike, resolve_paths
-from snapdb.archive.picture import PicturedImage
+from snapdb.archive.photometric import PhotometricImage
 from snapdb.archive.planar import PLANES
 from snapdb.archive.values import check_name
 from snapdb.errors import UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from snapdb.model.provenance import Provenance
 
 
-class Image(PicturedImage):
+class Image(PhotometricImage):
     """One 2-D image of one detector.
 
     An image of an archive comes from :meth:`Archive.find_images` or

@@ -138,6 +138,7 @@ class MeasuredImage(PlacedImage):
         made.__dict__ |= {
             "_own": {name: plane.copy() for name, plane in self._own.items()},
             "_cached": {},
+            "_derived": {},
             "_removed": set(self._removed),
             "_facts": dict(self._facts),
             "_header": None if self._header is None else self._header.copy(),

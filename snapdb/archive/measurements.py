@@ -121,7 +121,7 @@ def make_measurement_table(table: "MeasurementTable") -> "QTable":
     from astropy import units
     from astropy.table import Column, QTable
 
-    from snapdb.archive.photometry.outputs import COLUMNS
+    from snapdb.archive.light_curves.outputs import COLUMNS
 
     made = QTable()
     for name, column in table.to_columns().items():

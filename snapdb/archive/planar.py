@@ -1,16 +1,18 @@
 """An image with pixels: planes read when asked for, kept until freed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from snapdb.archive import loading
 from snapdb.archive.described import DescribedImage
+from snapdb.archive.flagging import bad_flags_of
 from snapdb.archive.paths import ImagePaths
 from snapdb.archive.planes import ArrayPlanes, FilePlanes, PlaneSource
 from snapdb.errors import NotFoundError, ShapeError, UsageError
 from snapdb.pixels.box import Box
-from snapdb.pixels.flags import fraction_masked
 from snapdb.sky.geometry import derive_geometry
 from snapdb.types import Header, PixelArray
 
@@ -49,6 +51,7 @@ class PlanarImage(DescribedImage):
         self._own: dict[str, PixelArray] = {}
         self._removed: set[str] = set()
         self._geometry: dict[str, Any] | None = None
+        self._derived: dict[tuple[Any, ...], Any] = {}
 
     # Pixels
 
@@ -92,6 +95,7 @@ class PlanarImage(DescribedImage):
     def _set_plane(self, name: str, array: PixelArray | None) -> None:
         """Put an array in place of a plane, in memory."""
         self._cached.pop(name, None)
+        self._derived.clear()
         if array is None:
             self._own.pop(name, None)
             self._removed.add(name)
@@ -192,10 +196,45 @@ class PlanarImage(DescribedImage):
     def free(self) -> None:
         """Let go of the pixels that can be read again; arrays that exist only in memory stay."""
         self._cached.clear()
+        self._derived.clear()
 
-    def fraction_masked(self) -> float:
-        """Fraction of the pixels that a bad flag marks; 0.0 without flags."""
-        return fraction_masked(self.flags, self.bad_bits)
+    def derive(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """Give what follows from the pixels, made once and kept until they are freed or replaced.
+
+        Parameters
+        ----------
+        key : tuple
+            What it is, and all that it depends on besides the pixels.
+        make : callable
+            Makes it.
+        """
+        if key not in self._derived:
+            self._derived[key] = make()
+        return self._derived[key]
+
+    def fraction_masked(self, bad_bits: Any = None) -> float:
+        """Give the fraction of the pixels that a bad flag marks.
+
+        Parameters
+        ----------
+        bad_bits : int, str or list, optional
+            Which flags are bad: bits, or-ed, names such as ``"SATURATED,HOT"``, all others as
+            in ``"~HOT"``, or a list. What the instrument has for bad by default.
+
+        Returns
+        -------
+        float
+            From 0 to 1; 0.0 without flags.
+
+        Raises
+        ------
+        UsageError
+            If a flag is named that the image does not have.
+        """
+        chosen, flags = bad_flags_of(self, bad_bits), self.flags
+        if flags is None or flags.size == 0:
+            return 0.0
+        return float(np.count_nonzero(chosen.mask(flags)) / flags.size)
 
     def read_planes(self, names: Sequence[str]) -> list[PixelArray]:
         """Give planes that exist, from memory where they are there; nothing new is kept."""

@@ -63,7 +63,7 @@ def make_facts(
     photometry = find_zeropoint(lookup, rules.get("zeropoint", ()), known)
     bits, bad, codes = _find_flags(lookup, rules.get("flags", {}), planes)
     properties = {**_find_properties(lookup, rules.get("properties", {})), **photometry.properties}
-    properties.update({"flag_codes": codes} if codes else {})
+    properties.update(_codes_of(codes, rules.get("flags", {})))
     properties.update({"wcs_needs_file": True} if needs_file else {})
     _warn_of_gaps(lookup, band=band, exptime=exptime, zeropoint=photometry.zeropoint)
     mjd = find_mjd(lookup, rules.get("mjd", ()), exptime)
@@ -160,6 +160,7 @@ def _find_flags(
     part = next((p for p in planes.parts if p.role == "flags"), None)
     if part is None:
         return {}, 0, {}
+    rule = {**rule, **next((own for own in rule.get("sets", ()) if lookup.holds(own.get("when"))), {})}
     bits = _read_bits(part.frame.cards, rule)
     if bits:
         lookup.found(
@@ -169,6 +170,12 @@ def _find_flags(
     for name in rule.get("bad", ()):
         bad |= bits.get(name, 0)
     return bits, bad, {str(k): int(v) for k, v in rule.get("codes", {}).items()}
+
+
+def _codes_of(codes: Mapping[str, int], rule: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what is kept of flags that are no bits: their names, and which of them are good."""
+    good = [name for name in rule.get("good", ()) if name in codes]
+    return {**({"flag_codes": dict(codes)} if codes else {}), **({"good_flag_codes": good} if good else {})}
 
 
 def _read_bits(cards: Cards, rule: Mapping[str, Any]) -> dict[str, int]:

@@ -32,7 +32,10 @@ RULE_KEYS: dict[str, dict[str, type]] = {
     },
     "data_units": {"value": str, "card": str, "rate": str},
     "kind": {**_TEST, "value": str, "card": str},
-    "flags": {"bits": dict, "bad": list, "codes": dict, "cards": str, "json": str, "from_zero": bool},
+    "flags": {
+        "bits": dict, "bad": list, "codes": dict, "good": list, "cards": str, "json": str, "from_zero": bool,
+        "sets": list,
+    },
     "properties": {"cards": list},
 }  # fmt: skip
 """Section -> its keys and their types; ``object`` is checked where it is used."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from snapdb.errors import CorruptFileError, ObjectMissingError, UnknownFormatError
+from snapdb.formats.quiet import caught_warnings
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -67,11 +68,11 @@ class FitsRows:
         CorruptFileError
             If the file ends before its last row.
         """
-        with self._open() as hdu:
-            data = hdu.data
-            for start in range(0, self.count, step):
-                part = data[start : start + step]
-                yield start, {name: _take(part, hdu.columns[name]) for name in names}
+        for start in range(0, self.count, step):
+            with self._open() as hdu:  # anew: nothing stays open while the caller works
+                part = hdu.data[start : start + step]
+                columns = {name: _take(part, hdu.columns[name]) for name in names}
+            yield start, columns
 
     @contextmanager
     def _open(self) -> "Iterator[fits.BinTableHDU]":
@@ -82,7 +83,7 @@ class FitsRows:
             msg = f"{self.path}: no such file; expected a FITS table"
             raise ObjectMissingError(msg, path=str(self.path))
         try:
-            with fits.open(self.path, memmap=True) as hdus:
+            with caught_warnings(), fits.open(self.path, memmap=True) as hdus:
                 for hdu in hdus:
                     if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
                         yield hdu

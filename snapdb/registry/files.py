@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from snapdb.errors import NotFoundError
 from snapdb.model.file import FileRecord, FileState
 from snapdb.registry.ids import make_id
 from snapdb.registry.loaders import ENCODINGS, choose_loader
-from snapdb.registry.tables import file, plane
+from snapdb.registry.tables import file, measurement, plane
 
 _BATCH = 5_000
 _FINGERPRINT = ("size", "mtime_ns", "sha256")
@@ -72,7 +72,8 @@ def ensure_files(connection: Connection, given: Iterable[FileRecord], *, update_
     given : iterable of FileRecord
         The files.
     update_known : bool
-        Whether known files get what is known of them now, even if their bytes have changed.
+        Whether known files get what is known of them now, even if their bytes have changed; then
+        measurements on their images go.
 
     Returns
     -------
@@ -102,7 +103,15 @@ def ensure_files(connection: Connection, given: Iterable[FileRecord], *, update_
             continue
         values = dict(zip(_COLUMNS[1:], _values_of(records[key]), strict=True))
         connection.execute(update(file).where(file.c.key == key).values(**values))
+        if stored.sha256 != records[key].sha256:
+            _forget_measurements(connection, stored.id)
     return KeptFiles(ids, frozenset(old), changed)
+
+
+def _forget_measurements(connection: Connection, file_id: UUID) -> None:
+    """Take out what was measured on images of which a plane lay in a file that now has other bytes."""
+    of_file = select(plane.c.image_id).where(plane.c.file_id == file_id)
+    connection.execute(delete(measurement).where(measurement.c.image_id.in_(of_file)))
 
 
 def _values_of(record: FileRecord) -> tuple[Any, ...]:

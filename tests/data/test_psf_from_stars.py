@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sep  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import sep
 from astropy.io import fits
 
 from snapdb.photometry.psf import GaussianPSF, PSFModel, build_psf, read_psf, render_stamps

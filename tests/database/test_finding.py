@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 import pytest
 from astropy.io.votable import parse_single_table
 from astropy.table import Table
 from astropy.time import Time
-from pyarrow import parquet  # type: ignore[import-untyped]
+from pyarrow import parquet
 
 from snapdb.archive.archive import Archive
 from snapdb.archive.columns import UNITS

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.table import Table
-from photutils.psf import CircularGaussianSigmaPRF, PSFPhotometry, SourceGrouper  # type: ignore[import-untyped]
+from photutils.psf import CircularGaussianSigmaPRF, PSFPhotometry, SourceGrouper
 from scipy.optimize import least_squares
 from scipy.sparse import block_diag
 from scipy.special import erf

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from astropy.table import Table
-from photutils.psf import CircularGaussianSigmaPRF, PSFPhotometry  # type: ignore[import-untyped]
+from photutils.psf import CircularGaussianSigmaPRF, PSFPhotometry
 from scipy.special import erf
 
 from snapdb.errors import ShapeError, UsageError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import NDData
-from photutils.psf import GaussianPRF, GriddedPSFModel  # type: ignore[import-untyped]
+from photutils.psf import GaussianPRF, GriddedPSFModel
 from scipy.interpolate import RectBivariateSpline
 
 from snapdb.errors import (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from photutils.psf import GaussianPRF  # type: ignore[import-untyped]
+from photutils.psf import GaussianPRF
 from photutils.psf import MoffatPSF as PhotutilsMoffat
 from scipy.integrate import dblquad
 

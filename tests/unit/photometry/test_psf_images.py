@@ -11,7 +11,7 @@ import pytest
 from astropy.nddata import NDData
 from hypothesis import given
 from hypothesis import strategies as st
-from photutils.psf import GaussianPRF, GriddedPSFModel  # type: ignore[import-untyped]
+from photutils.psf import GaussianPRF, GriddedPSFModel
 from photutils.psf import ImagePSF as PhotutilsImage
 from scipy.special import ndtr
 
