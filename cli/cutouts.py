@@ -1,4 +1,4 @@
-"""`snapdb cutouts`: one position cut out of every image that has it, together."""
+"""`snapdb cutouts`: one position cut out of every image that has it, or a whole catalogue's stamps."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from .bulk import OF_A_CATALOGUE, read_setting, run_catalogue
 from .criteria import check_tag, make_criteria, search_options
 from .failures import NOTHING_FOUND, PART_FAILED
 from .outputs import check_file
@@ -23,8 +24,9 @@ _STACKS = (".fits", ".zarr")
 
 
 @click.command("cutouts")
+@click.argument("catalogue", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @search_options
-@click.option("--size", type=SIZE, required=True, help="Edge: 51 pixels, or an angle such as 10arcsec.")
+@click.option("--size", type=SIZE, help="Edge: 51 pixels, or an angle such as 10arcsec.")
 @click.option("--ysize", type=SIZE, help="Edge along y, when it differs.")
 @click.option(
     "--mode", type=click.Choice(["partial", "strict", "trim"]), default="partial", show_default=True
@@ -50,23 +52,56 @@ _STACKS = (".fits", ".zarr")
     "--table", type=click.Path(path_type=Path, dir_okay=False), help="Facts and reasons: .ecsv, .csv ..."
 )
 @click.option("--threads", type=click.IntRange(min=1), help="To read with; default: as many as pay.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="With CATALOGUE: settings, a TOML file; Cutana's load.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=lambda _ctx, _param, values: tuple(map(read_setting, values)),
+    help="With CATALOGUE: one setting, such as target_resolution=64; may be repeated.",
+)
+@click.option("--resume", is_flag=True, help="With CATALOGUE: go on with a run that was stopped.")
+@click.option(
+    "--preview",
+    type=click.IntRange(1, 400),
+    metavar="N",
+    help="With CATALOGUE: write a sheet of N stamps (OUTPUT_preview.png), and do not run.",
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="With CATALOGUE: a Dask scheduler's, such as tcp://host:8786."
+)
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @click.option("--fail-empty", is_flag=True, help="End with code 3 when nothing is found.")
 @archive_option
 @pass_session
 @click.pass_context
-def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None:
+def command(ctx: click.RichContext, session: Session, /, catalogue: Path | None, **options: Any) -> None:
     """Cut a square about --ra --dec out of every image that has the position, in the order of time.
 
     A stack is a table with a row an image: its facts, its pixels, and its world coordinates.
     Images that cannot be read are named, and the rest is written.
+
+    With a CATALOGUE (CSV, parquet, FITS, VOTable: SourceID, RA, Dec, diameter_pixel or
+    diameter_arcsec, and fits_file_paths unless the images are the archive's): a stamp of each
+    source, shaped as the settings say, to NAME.zarr or to FITS files in a folder. Rows that
+    give none are reported beside the output, and the command ends with code 4.
 
     \b
     For example:
       snapdb cutouts --ra 0.0216 --dec -17.496 --size 51 -o sn.fits --table sn.ecsv
       snapdb cutouts --ra 0.0216 --dec -17.496 --size 20arcsec --band r --align -o sn_r.zarr
       snapdb cutouts --ra 0.0216 --dec -17.496 --size 51 --band r -o sn_r.gif
+      snapdb cutouts galaxies.csv --config run.toml --set target_resolution=64 -o stamps.zarr
     """  # noqa: D301  # \b is click's mark for lines that stay
+    if catalogue is not None:
+        run_catalogue(ctx, session, catalogue, options)
+        return
     _check_options(options)
     output = options["output"]
     with session.connect() as archive:
@@ -83,9 +118,7 @@ def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None
 
 def _check_options(options: dict[str, Any]) -> None:
     """Refuse what contradicts itself."""
-    if options["ra"] is None or options["dec"] is None:
-        msg = "cutouts need --ra and --dec"
-        raise click.UsageError(msg)
+    _check_position(options)
     if options["radius"] is not None:
         msg = "--size says how far the square reaches; leave out --radius (--overlap takes what it touches)"
         raise click.UsageError(msg)
@@ -97,6 +130,21 @@ def _check_options(options: dict[str, Any]) -> None:
         raise click.UsageError(msg)
     if options["align"] and Path(options["output"]).suffix.lower() not in _STACKS:
         msg = f"--align makes a stack; end -o with {' or '.join(_STACKS)}"
+        raise click.UsageError(msg)
+
+
+def _check_position(options: dict[str, Any]) -> None:
+    """Refuse a call that has neither a position nor a catalogue, and options of a catalogue without one."""
+    for name in OF_A_CATALOGUE:
+        if options[name]:
+            option = {"config_file": "config", "settings": "set"}.get(name, name)
+            msg = f"--{option} speaks of a catalogue; name its file, or leave it out"
+            raise click.UsageError(msg)
+    if options["ra"] is None or options["dec"] is None:
+        msg = "cutouts need --ra and --dec, or a CATALOGUE"
+        raise click.UsageError(msg)
+    if options["size"] is None:
+        msg = "cutouts need --size"
         raise click.UsageError(msg)
 
 

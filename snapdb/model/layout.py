@@ -117,7 +117,7 @@ class PlaneLayout:
     dtype: str
     """numpy type of the delivered numbers in native order, such as ``float32`` or ``uint16``."""
     offset: int
-    """Byte of the first pixel (raw), of the HDU's header (tiles) or of the block's data in the unwrapped file."""
+    """Byte of the first pixel (raw), of the HDU's header (tiles) or of the block's data, unwrapped."""
     bscale: float = 1.0
     bzero: float = 0.0
     blank: int | None = None

@@ -18,10 +18,10 @@ from photutils.aperture import (  # type: ignore[import-untyped,unused-ignore]
 )
 
 from snapdb.archive.archive import Archive
+from snapdb.archive.light_curves import spots
 from snapdb.archive.light_curves.catalog import find_phot
 from snapdb.archive.light_curves.ephemeris import Ephemeris, ProperMotion
 from snapdb.archive.light_curves.light_curve import LightCurve, find_light_curve
-from snapdb.archive.light_curves import spots
 from snapdb.archive.planes import FilePlanes
 from snapdb.errors import ChangedFileError, NotFoundError, ObjectMissingError, ShapeError, UsageError
 from snapdb.model.provenance import Provenance

@@ -1,0 +1,261 @@
+"""`snapdb cutouts CATALOGUE`: stamps of all sources of a catalogue."""
+
+import signal
+import threading
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from .criteria import check_tag, make_criteria
+from .failures import INTERRUPTED, NOTHING_FOUND, PART_FAILED
+from .outputs import check_file, write_pieces
+from .session import Session, say
+
+if TYPE_CHECKING:
+    from snapdb.archive.archive import Archive
+    from snapdb.bulk import Catalogue, Config
+    from snapdb.bulk.running.orchestrator import Orchestrator
+    from snapdb.bulk.running.progress import ProgressReport
+
+OF_A_CATALOGUE = ("config_file", "settings", "resume", "preview", "scheduler")
+"""Options that ask for a catalogue."""
+
+_OF_A_POSITION = (
+    "ra",
+    "dec",
+    "radius",
+    "ysize",
+    "mode",
+    "fill_value",
+    "overlap",
+    "align",
+    "method",
+    "pixel_scale",
+    "table",
+)
+_NOT_CRITERIA = ("order_by", "limit", "offset", "after")
+
+
+def run_catalogue(ctx: click.Context, session: Session, source: Path, options: Mapping[str, Any]) -> None:
+    """Cut the stamps of a catalogue, show how far it is, and end with the code that says how it went.
+
+    Parameters
+    ----------
+    ctx
+        Of the command.
+    session
+        Names the archive.
+    source
+        The catalogue's file.
+    options
+        Of the command.
+
+    Raises
+    ------
+    click.UsageError
+        If options do not go together.
+    SnapdbError
+        If settings, catalogue or output cannot be used, or the run failed.
+    """
+    from snapdb.bulk.catalogue.configured import open_catalogue
+
+    _check_options(ctx)
+    config = _make_config(source, options)
+    catalogue = open_catalogue(config)  # what is wrong with it as a whole is said first
+    with _connect(session, catalogue) as archive:
+        if archive is not None:
+            check_tag(archive, config.criteria)
+        if options["preview"] is not None:
+            _write_preview(config, archive, options)
+            return
+        result = _run(config, archive, options)
+    code = _report(result, fail_empty=options["fail_empty"])
+    if code:
+        ctx.exit(code)
+
+
+def _check_options(ctx: click.Context) -> None:
+    """Refuse options that speak of one position."""
+    for name in _OF_A_POSITION:
+        if ctx.get_parameter_source(name) not in (ParameterSource.DEFAULT, None):
+            msg = f"--{name.replace('_', '-')} speaks of one position; with a CATALOGUE, leave it out"
+            raise click.UsageError(msg)
+    for name in _NOT_CRITERIA:
+        if ctx.get_parameter_source(name) not in (ParameterSource.DEFAULT, None):
+            msg = f"--{name.replace('_', '-')} has no place beside a CATALOGUE; see `choose` in its settings"
+            raise click.UsageError(msg)
+
+
+def _make_config(source: Path, options: Mapping[str, Any]) -> "Config":
+    """Make the settings: options before --set before the file."""
+    from snapdb.bulk import get_default_config, load_config_toml
+
+    path = options["config_file"]
+    config = get_default_config() if path is None else load_config_toml(path)
+    config.source_catalogue = str(source)
+    for name, value in options["settings"]:
+        config.assign(name, value)
+    config.output_dir = options["output"]
+    config.output_format = "zarr" if Path(options["output"]).suffix.lower() == ".zarr" else "fits"
+    if options["size"] is not None:
+        config.diameter_pixel, config.diameter_arcsec = options["size"].pixels, options["size"].arcsec
+    if options["planes"]:
+        config["planes"] = options["planes"]
+    if options["threads"] is not None:
+        config.max_workers = options["threads"]
+    config["criteria"] = {**config.criteria, **make_criteria(options)}
+    config.check()
+    return config
+
+
+def read_setting(text: str) -> tuple[str, Any]:
+    """Read ``NAME=VALUE``, whose value is TOML, or text where it is none.
+
+    Parameters
+    ----------
+    text
+        As given.
+
+    Returns
+    -------
+    name : str
+        Of the setting, with its section.
+    value : object
+        What it shall be.
+
+    Raises
+    ------
+    click.UsageError
+        If there is no ``=``.
+    """
+    name, mark, value = text.partition("=")
+    if not mark or not name.strip():
+        msg = f"--set {text!r}: expected NAME=VALUE, such as target_resolution=64 or normalisation.a=0.5"
+        raise click.UsageError(msg)
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()
+
+
+def _connect(session: Session, catalogue: "Catalogue") -> Any:
+    """Open the archive, unless the catalogue names its files and no archive was named."""
+    return nullcontext() if catalogue.names_files and session.archive is None else session.connect()
+
+
+def _write_preview(config: "Config", archive: "Archive | None", options: Mapping[str, Any]) -> None:
+    """Write a sheet of the first stamps, as the run would make them."""
+    from PIL import Image
+
+    from snapdb.bulk.reading.contact_sheet import preview
+
+    output = Path(options["output"])
+    sheet = output if output.suffix.lower() == ".png" else output.with_name(f"{output.stem}_preview.png")
+    check_file(sheet, overwrite=options["overwrite"])
+    buffer = BytesIO()
+    Image.fromarray(preview(config, n=options["preview"], archive=archive)).save(buffer, format="PNG")
+    write_pieces(sheet, [buffer.getvalue()])
+    click.echo(sheet)
+    say("nothing was cut for good; leave out --preview to run")
+
+
+def _run(config: "Config", archive: "Archive | None", options: Mapping[str, Any]) -> dict[str, Any]:
+    """Run, with a bar on a terminal; an interrupt stops it so that it can be resumed."""
+    from snapdb.bulk.running.orchestrator import Orchestrator
+
+    orchestrator = Orchestrator(config, archive, output=options["output"], scheduler=options["scheduler"])
+    with _show_progress() as show, _stopped_by_signals(orchestrator):
+        return orchestrator.execute(
+            resume=options["resume"], overwrite=options["overwrite"], on_progress=show
+        )
+
+
+@contextmanager
+def _stopped_by_signals(orchestrator: "Orchestrator") -> Iterator[None]:
+    """Stop the run in good order at the first interrupt; the second ends the process as ever."""
+    is_main = threading.current_thread() is threading.main_thread()  # others get no signals
+    signals = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def stop(_number: int, _frame: Any) -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        say("stopping; what is being written is finished first")
+        orchestrator.stop_processing()
+
+    try:
+        for number in signals:
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report(result: Mapping[str, Any], *, fail_empty: bool) -> int:
+    """Say what was written and what was not, and give the exit code."""
+    missing = result["failed"] + result["refused"]
+    say(f"{result['output']}: {result['written']} stamps of {result['total_sources']} sources")
+    if result["status"] == "stopped":
+        say("stopped before the end; go on with --resume")
+        return INTERRUPTED
+    if missing:
+        say(f"{missing} of them gave none; {result['report']} says why")
+    click.echo(result["output"])
+    if not result["written"] and fail_empty:
+        return NOTHING_FOUND
+    return PART_FAILED if missing else 0
+
+
+@contextmanager
+def _show_progress() -> "Iterator[Callable[[ProgressReport], None]]":
+    """Show sources, rate and what is left of the time, on a terminal alone."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield lambda _report: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("stamps"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:,.0f}/s"),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("stamps", total=None, rate=0.0, left="")
+
+        def show(report: "ProgressReport") -> None:
+            bar.update(
+                task,
+                completed=report.completed_sources,
+                total=report.total_sources,
+                rate=report.rate,
+                left=describe_time(report.eta_seconds),
+            )
+
+        yield show
+
+
+def describe_time(seconds: float | None) -> str:
+    """Say how much time is left.
+
+    Parameters
+    ----------
+    seconds
+        None where it is not known.
+    """
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02} left" if hours else f"{minutes}:{rest:02} left"

@@ -1,0 +1,257 @@
+"""The stamps of one part: cut, resampled, mixed, stretched, with all that the table says of them."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from snapdb.bulk.cutting.local_wcs import make_linear
+from snapdb.bulk.cutting.part_stamps import FLAGS_TYPE, PartStamps
+from snapdb.bulk.cutting.windows import bad_fraction, iter_windows
+from snapdb.bulk.planning.placing import outside_fraction, place_windows, window_sizes
+from snapdb.bulk.planning.plan import Part
+from snapdb.bulk.planning.recipe import Recipe
+from snapdb.bulk.planning.sources import Channel, get_wcs
+from snapdb.bulk.planning.weights import channel_weights
+from snapdb.errors import SnapdbError
+from snapdb.pixels.placing import Places
+from snapdb.types import FloatArray, IntArray, PixelArray
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """Sources of a part that have the same images."""
+
+    number: int
+    """Of the set of images in the part."""
+    rows: IntArray
+    """Places of the sources in the part."""
+    channels: tuple[Channel, ...]
+
+
+class StampMaker:
+    """Makes the stamps of parts.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        How stamps are made.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self._seconds: dict[str, float] = defaultdict(float)
+
+    def make(self, part: Part) -> PartStamps:
+        """Make the stamps of a part; what fails is tried once more, and then said in the table.
+
+        Parameters
+        ----------
+        part : Part
+            Sources and images.
+        """
+        recipe, count = self.recipe, len(part)
+        shape = (count, recipe.resolution, recipe.resolution, recipe.outputs)
+        stamps = PartStamps(images=np.zeros((0, 0, 0, 0) if recipe.raw else shape, recipe.dtype))
+        stamps.columns = _empty_columns(count)
+        if recipe.raw:
+            stamps.raw = [[] for _ in range(count)]
+        if "noise" in recipe.planes:
+            stamps.noise = np.full(shape, np.nan, np.float32)
+        if "flags" in recipe.planes:
+            stamps.flags = np.zeros(shape[:3], FLAGS_TYPE)
+        for number, channels in enumerate(part.image_sets):
+            group = _Group(number, np.flatnonzero(part.sources.image_set == number), channels)
+            stamps.columns["images"][group.rows] = number
+            self._try(part, group, stamps)
+        stamps.seconds = dict(self._seconds)
+        return stamps
+
+    def _try(self, part: Part, group: _Group, stamps: PartStamps) -> None:
+        """Make the stamps of a group, twice if need be."""
+        for attempt in (1, 2):
+            try:
+                self._fill(part, group, stamps)
+            except SnapdbError as err:
+                if attempt == 2:
+                    self._give_up(group, stamps, str(err))
+            else:
+                return
+
+    def _give_up(self, group: _Group, stamps: PartStamps, reason: str) -> None:
+        """Say that sources failed; nothing half-made of them is left."""
+        stamps.columns["failed"][group.rows] = True
+        for row in group.rows.tolist():
+            stamps.columns["reason"][row] = reason
+        if self.recipe.raw:
+            for row in group.rows.tolist():
+                stamps.raw[row] = []
+        else:
+            stamps.images[group.rows] = 0
+
+    def _fill(self, part: Part, group: _Group, stamps: PartStamps) -> None:
+        """Cut, shape and describe the stamps of sources that have the same images."""
+        recipe, sources = self.recipe, part.sources
+        ra, dec = sources.ra[group.rows], sources.dec[group.rows]
+        windows: list[Places] = []
+        for number, channel in enumerate(group.channels):
+            with self._timed("wcs"):
+                x, y = (np.atleast_1d(a) for a in get_wcs(channel).world_to_pixel(ra, dec))
+                size = window_sizes(
+                    sources.pixels[group.rows],
+                    sources.arcsec[group.rows],
+                    channel.scale_arcsec,
+                    recipe.padding,
+                )
+                places = place_windows(x, y, size, channel.data.layout)
+            if number == 0:
+                _describe(stamps.columns, group.rows, channel, places, (x, y), recipe)
+            elif recipe.raw:
+                more = stamps.raw_wcs.setdefault(number, _empty_columns(len(part)))
+                _describe(more, group.rows, channel, places, (x, y), recipe)
+            worst = stamps.columns["outside_fraction"]
+            worst[group.rows] = np.maximum(worst[group.rows], outside_fraction(places))
+            windows.append(places)
+        if recipe.raw:
+            for channel, places in zip(group.channels, windows, strict=True):
+                self._keep_raw(channel, places, group, stamps)
+        elif len(windows) == 1:
+            self._shape_one(group.channels[0], windows[0], group, stamps)
+        else:
+            self._shape_many(windows, group, stamps)
+        self._add_planes(part, group, stamps)
+
+    def _shape_one(self, channel: Channel, places: Places, group: _Group, stamps: PartStamps) -> None:
+        """Make the stamps of sources that have one image: each batch goes all the way in the cache."""
+        for index, batch in self._windows(channel, places):
+            rows = group.rows[index]
+            self._note_masked(rows, batch, stamps)
+            with self._timed("shape"):
+                stamps.images[rows] = self._shape([batch], group)
+
+    def _shape_many(self, places: Sequence[Places], group: _Group, stamps: PartStamps) -> None:
+        """Make the stamps of sources that have several images, whose windows differ in size."""
+        side = self.recipe.resolution
+        layers = [np.zeros((len(group.rows), side, side), np.float32) for _ in places]
+        for layer, channel, at in zip(layers, group.channels, places, strict=True):
+            for index, batch in self._windows(channel, at):
+                self._note_masked(group.rows[index], batch, stamps)
+                with self._timed("shape"):
+                    layer[index] = self._resample(batch)
+        with self._timed("shape"):
+            stamps.images[group.rows] = self._shape(layers, group)
+
+    def _resample(self, batch: PixelArray) -> PixelArray:
+        """Bring windows to the stamps' size."""
+        from snapdb.bulk.shape.resample import resample
+
+        recipe = self.recipe
+        return resample(batch, recipe.resolution, recipe.interpolation, conserve=recipe.conserve)
+
+    def _shape(self, channels: Sequence[PixelArray], group: _Group) -> PixelArray:
+        """Resample, convert, mix and stretch."""
+        from snapdb.bulk.shape.steps import shape_batch
+        from snapdb.bulk.shape.stretch import Stretch
+
+        recipe = self.recipe
+        return shape_batch(
+            channels,
+            recipe.resolution,
+            interpolation=recipe.interpolation,
+            conserve=recipe.conserve,
+            factors=[c.factor for c in group.channels],
+            weights=channel_weights(recipe, group.channels),
+            stretch=Stretch(method=recipe.method, **recipe.stretch),
+            dtype=recipe.dtype,
+        )
+
+    def _note_masked(self, rows: IntArray, batch: PixelArray, stamps: PartStamps) -> None:
+        """Note the part of the pixels that are not finite, the worst of the channels."""
+        with self._timed("extract"):
+            masked = stamps.columns["masked_fraction"]
+            masked[rows] = np.maximum(masked[rows], bad_fraction(batch))
+
+    def _windows(self, channel: Channel, places: Places) -> Iterator[tuple[IntArray, PixelArray]]:
+        """Cut windows, timed apart from what is done with them."""
+        windows = iter_windows(channel.data, places)
+        while True:
+            with self._timed("extract"):
+                found = next(windows, None)
+            if found is None:
+                return
+            yield found
+
+    def _keep_raw(self, channel: Channel, places: Places, group: _Group, stamps: PartStamps) -> None:
+        """Keep windows as they were cut, in the flux's unit where it is converted."""
+        empty = np.flatnonzero(~places.touches).tolist()
+        made: dict[int, PixelArray] = {i: np.zeros((int(places.width[i]),) * 2, np.float32) for i in empty}
+        for index, batch in self._windows(channel, places):
+            rows = group.rows[index]
+            self._note_masked(rows, batch, stamps)
+            if channel.factor != 1.0:
+                np.multiply(batch, np.float32(channel.factor), out=batch)
+            made.update(zip(index.tolist(), batch, strict=True))
+        for i, row in enumerate(group.rows.tolist()):
+            stamps.raw[row].append(made[i])
+
+    def _add_planes(self, part: Part, group: _Group, stamps: PartStamps) -> None:
+        """Make the noise and flags stamps that are wanted."""
+        if stamps.noise is not None or stamps.flags is not None:
+            from snapdb.bulk.cutting.companions import add_planes
+
+            with self._timed("planes"):
+                add_planes(part, group.rows, group.channels, stamps, self.recipe)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        """Add the time of a block to its stage's."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[stage] += time.perf_counter() - begin
+
+
+_FLOATS = (
+    "pixel_scale", "offset_x", "offset_y", "crval1", "crval2", "crpix1", "crpix2",
+    "cd1_1", "cd1_2", "cd2_1", "cd2_2", "outside_fraction", "masked_fraction",
+)  # fmt: skip
+_INTEGERS = ("size", "x0", "y0", "images")
+
+
+def _empty_columns(count: int) -> dict[str, Any]:
+    """Make columns that say nothing yet."""
+    columns: dict[str, Any] = {n: np.zeros(count, np.int64) for n in _INTEGERS}
+    columns |= {n: np.full(count, np.nan) for n in _FLOATS}
+    columns["outside_fraction"] = np.zeros(count)
+    columns["masked_fraction"] = np.zeros(count)
+    columns["failed"] = np.zeros(count, np.bool_)
+    columns["reason"] = [""] * count
+    columns["file"] = [""] * count
+    return columns
+
+
+def _describe(
+    columns: dict[str, Any],
+    rows: IntArray,
+    channel: Channel,
+    places: Places,
+    at: tuple[FloatArray, FloatArray],
+    recipe: Recipe,
+) -> None:
+    """Say where the windows of the first channel lie, and how their pixels lie on the sky."""
+    size = places.width
+    resolution = size if recipe.raw else np.full(size.shape, recipe.resolution)
+    scale = resolution / size
+    columns["size"][rows] = size
+    columns["x0"][rows], columns["y0"][rows] = places.x0, places.y0
+    columns["pixel_scale"][rows] = channel.scale_arcsec / scale
+    for name, position, first in (("offset_x", at[0], places.x0), ("offset_y", at[1], places.y0)):
+        columns[name][rows] = (position - first - (size - 1) / 2) * scale
+    linear = make_linear(get_wcs(channel), channel.wcs_text, places.x0, places.y0, size, resolution)
+    for one in fields(linear):
+        columns[one.name][rows] = getattr(linear, one.name)

@@ -1,0 +1,351 @@
+"""Windows out of image planes: many at once, each of its own size, as float32 batches of one size.
+
+A plain file is mapped into memory and each window copied straight into its place in a batch, changing
+byte order and type on the way. Other files (compressed, remote) are read box by box, each box
+covering windows that lie together, by the plan that :mod:`snapdb.formats.plan` makes.
+"""
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from snapdb.bulk.planning.sources import PlaneFile
+from snapdb.errors import ChangedFileError, CorruptFileError, StorageError
+from snapdb.formats.scaling import finish
+from snapdb.formats.unwrap import open_file
+from snapdb.model.layout import Codec, Container, Meaning, PlaneLayout
+from snapdb.model.url import is_url
+from snapdb.pixels.box import Box
+from snapdb.pixels.placing import Places
+from snapdb.types import BoolArray, FloatArray, IntArray, PixelArray
+
+RUN_PX = 8 * 2**20
+"""Pixels of windows that are in memory at once, save where a single one has more."""
+BOX_PX = 4 * 2**20
+"""Pixels of a box that is read to cut several windows from."""
+
+
+class Windows(Protocol):
+    """What gives the stored pixels of boxes inside one plane."""
+
+    def prepare(self, boxes: IntArray) -> None:
+        """Get ready for boxes, rows of left, bottom, right, top."""
+
+    def copy(self, index: int, out: PixelArray, box: tuple[int, int, int, int]) -> None:
+        """Copy the box of that index into an array of its shape."""
+
+
+def iter_windows(
+    file: PlaneFile, places: Places, *, dtype: Any = np.float32
+) -> Iterator[tuple[IntArray, PixelArray]]:
+    """Cut windows from a plane, in batches of one size.
+
+    Parameters
+    ----------
+    file : PlaneFile
+        The plane.
+    places : Places
+        Where the windows lie; those that do not touch the plane are not cut.
+    dtype : numpy type
+        Of the batches: float32, or an integer type for flags.
+
+    Yields
+    ------
+    index : array of int, shape (m,)
+        Which windows.
+    batch : array, shape (m, size, size)
+        Their pixels, scaled as the header says; 0 outside the image.
+
+    Raises
+    ------
+    ObjectMissingError, ChangedFileError, CorruptFileError, StorageError
+        If the file cannot be read, or is not the one that was described.
+    """
+    touching = np.flatnonzero(places.touches)
+    if not len(touching):
+        return
+    with open_windows(file) as windows:
+        direct = isinstance(windows, ReadWindows) or _is_direct(file.layout)
+        for run in _runs(touching, places):
+            boxes = np.stack(
+                (places.left[run], places.bottom[run], places.right[run], places.top[run]), axis=1
+            )
+            windows.prepare(boxes)
+            sizes = places.width[run]
+            for size in np.unique(sizes).tolist():
+                chosen = np.flatnonzero(sizes == size)
+                batch = _gather(windows, file.layout, boxes, chosen, places, run, direct=direct, dtype=dtype)
+                yield run[chosen], batch
+
+
+def _gather(
+    windows: Windows,
+    layout: PlaneLayout,
+    boxes: IntArray,
+    chosen: IntArray,
+    places: Places,
+    run: IntArray,
+    *,
+    direct: bool,
+    dtype: Any,
+) -> PixelArray:
+    """Copy windows of one size into a batch."""
+    rows = run[chosen]
+    size = int(places.width[rows[0]])
+    shape = (len(rows), size, size)
+    whole = bool(places.is_whole[rows].all())
+    kind = np.dtype(dtype) if direct else np.dtype(layout.stored_dtype)
+    batch = np.empty(shape, kind) if whole else np.zeros(shape, kind)
+    copy = windows.copy
+    inside = places.is_whole[rows].tolist()
+    targets = (boxes[chosen] - np.stack((places.x0[rows], places.y0[rows]) * 2, axis=1)).tolist()
+    for i, (index, box) in enumerate(zip(chosen.tolist(), boxes[chosen].tolist(), strict=True)):
+        if inside[i]:
+            copy(index, batch[i], box)
+        else:
+            left, bottom, right, top = targets[i]
+            copy(index, batch[i, bottom:top, left:right], box)
+    if direct:
+        return batch
+    made = finish(batch, layout).astype(dtype, copy=False)
+    if not whole:
+        _clear_outside(made, targets)
+    return made
+
+
+def _clear_outside(batch: PixelArray, targets: list[list[int]]) -> None:
+    """Make 0 what lies outside the image: scaling has made BZERO of it."""
+    for i, (left, bottom, right, top) in enumerate(targets):
+        batch[i, :bottom] = batch[i, top:] = 0
+        batch[i, :, :left] = batch[i, :, right:] = 0
+
+
+def _runs(touching: IntArray, places: Places) -> Iterator[IntArray]:
+    """Split windows, in their order, so that the pixels of each run have room in memory."""
+    total = np.cumsum(places.width[touching] ** 2)
+    group = (total - 1) // RUN_PX
+    yield from np.split(touching, np.flatnonzero(np.diff(group)) + 1)
+
+
+def _is_direct(layout: PlaneLayout) -> bool:
+    """Say whether stored numbers are the plane's but for their type."""
+    plain = layout.bscale == 1.0 and layout.bzero == 0.0 and layout.blank is None
+    return plain and layout.asinh is None and layout.meaning is Meaning.DIRECT
+
+
+@contextmanager
+def open_windows(file: PlaneFile) -> Iterator[Windows]:
+    """Open a plane to cut windows from: mapped where it is plain, else to be read box by box.
+
+    Parameters
+    ----------
+    file : PlaneFile
+        The plane.
+
+    Yields
+    ------
+    Windows
+        Open until the block ends.
+
+    Raises
+    ------
+    ObjectMissingError, ChangedFileError, CorruptFileError, StorageError
+        If the file cannot be read, or is not the one that was described.
+    """
+    layout = file.layout
+    if layout.codec is Codec.RAW and layout.container is Container.PLAIN and not is_url(file.path):
+        mapped = _map(file)
+        try:
+            yield MappedWindows(mapped, layout)
+        finally:
+            mapped.close()
+        return
+    yield ReadWindows(file)
+
+
+def _map(file: PlaneFile) -> "Mapped":
+    """Map a plain file into memory, and see that it holds the whole plane."""
+    import os
+
+    layout = file.layout
+    with open_file(file.path) as stream:
+        found = os.fstat(stream.fileno())
+        known = file.record
+        if known is not None and (found.st_size, found.st_mtime_ns) != (known.file_size, known.file_mtime_ns):
+            msg = (
+                f"{file.path} has changed since it was registered; `snapdb ingest --update` indexes it again"
+            )
+            raise ChangedFileError(msg, path=file.path)
+        end = layout.offset + layout.width * layout.height * int(layout.stored_dtype[2:])
+        if end > found.st_size:
+            missing = end - found.st_size
+            msg = f"{file.path}: plane {layout.name!r} ends {missing} bytes beyond the end of the file"
+            raise CorruptFileError(msg, path=file.path, plane=layout.name)
+        try:
+            return Mapped(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError) as err:
+            msg = f"{file.path} cannot be mapped into memory: {err}"
+            raise StorageError(msg, path=file.path) from err
+
+
+class Mapped:
+    """A mapping that arrays may still look into when it is let go of.
+
+    Parameters
+    ----------
+    mapping : mmap.mmap
+        Of a whole file.
+    """
+
+    def __init__(self, mapping: mmap.mmap) -> None:
+        self.mapping: mmap.mmap | None = mapping
+
+    def close(self) -> None:
+        """Let go of the mapping; the last array that looks into it closes it."""
+        self.mapping = None
+
+
+class MappedWindows:
+    """Windows of a plane that lies in memory.
+
+    Parameters
+    ----------
+    mapped : Mapped
+        Its file.
+    layout : PlaneLayout
+        Where it lies in the file.
+    """
+
+    def __init__(self, mapped: Mapped, layout: PlaneLayout) -> None:
+        assert mapped.mapping is not None  # noqa: S101  # it was opened a line before
+        self._mapping = mapped.mapping
+        self._layout = layout
+        self._plane: PixelArray = np.ndarray(
+            layout.shape, np.dtype(layout.stored_dtype), buffer=mapped.mapping, offset=layout.offset
+        )
+
+    def prepare(self, boxes: IntArray) -> None:
+        """Let the system fetch the rows of the boxes while the first are copied."""
+        layout = self._layout
+        stride = layout.width * int(layout.stored_dtype[2:])
+        begin = layout.offset + int(boxes[:, 1].min()) * stride
+        end = layout.offset + int(boxes[:, 3].max()) * stride
+        wanted = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sum()) * int(
+            layout.stored_dtype[2:]
+        )
+        if end - begin <= 16 * wanted:
+            page = begin // mmap.PAGESIZE * mmap.PAGESIZE
+            self._mapping.madvise(mmap.MADV_WILLNEED, page, end - page)
+
+    def copy(self, index: int, out: PixelArray, box: tuple[int, int, int, int]) -> None:  # noqa: ARG002
+        """Copy a box."""
+        left, bottom, right, top = box
+        out[...] = self._plane[bottom:top, left:right]
+
+
+class ReadWindows:
+    """Windows of a plane that is compressed, wrapped or far away: cut from boxes that are read whole.
+
+    Parameters
+    ----------
+    file : PlaneFile
+        The plane.
+    """
+
+    def __init__(self, file: PlaneFile) -> None:
+        self._file = file
+        self._parts: list[tuple[PixelArray, int, int]] = []
+
+    def prepare(self, boxes: IntArray) -> None:
+        """Read all boxes, those that lie together at once."""
+        height, width = self._file.layout.tile_shape or (1, 1)
+        owner, outlines = cover(boxes, grain=(width, height), size=self._file.layout.shape[::-1])
+        arrays = self._read([Box(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in outlines])
+        corners = [(x0, y0) for x0, y0, _, _ in outlines]
+        self._parts = [(arrays[k], *corners[k]) for k in owner]
+
+    def copy(self, index: int, out: PixelArray, box: tuple[int, int, int, int]) -> None:
+        """Copy a box."""
+        array, dx, dy = self._parts[index]
+        left, bottom, right, top = box
+        out[...] = array[bottom - dy : top - dy, left - dx : right - dx]
+
+    def _read(self, boxes: list[Box]) -> list[PixelArray]:
+        """Read boxes of the plane, opening its file once."""
+        file = self._file
+        if file.record is not None:
+            from snapdb.archive.planes import FilePlanes
+            from snapdb.storage import LocalStore
+
+            planes = FilePlanes([file.record], LocalStore(Path(file.store)))
+            name = file.layout.name
+            return [planes.read([name], box)[name] for box in boxes]
+        from snapdb.formats.read import PlaneReader
+
+        with PlaneReader(file.path) as reader:
+            return [reader.read(file.layout, box) for box in boxes]
+
+
+def cover(
+    boxes: IntArray, *, grain: tuple[int, int] = (1, 1), size: tuple[int, int]
+) -> tuple[list[int], list[tuple[int, int, int, int]]]:
+    """Join boxes that lie together, so that their pixels are read once.
+
+    Parameters
+    ----------
+    boxes : array of int, shape (n, 4)
+        Left, bottom, right, top; in the order in which they are worth joining.
+    grain : tuple of int
+        Width and height of the tiles that are read whole whatever is wanted of them.
+    size : tuple of int
+        Width and height of the plane.
+
+    Returns
+    -------
+    owner : list of int
+        For each box, which outline holds it.
+    outlines : list of tuple
+        Left, bottom, right, top; of at most :data:`BOX_PX` pixels, save where one box has more,
+        and of at most four times the pixels of the boxes in it.
+    """
+    owner: list[int] = []
+    outlines: list[tuple[int, int, int, int]] = []
+    held = 0
+    tiles = np.array([*grain, *grain])
+    whole = boxes // tiles * tiles
+    whole[:, 2:] = np.minimum(-(-boxes[:, 2:] // tiles[2:]) * tiles[2:], np.array(size))
+    for x0, y0, x1, y1 in whole.tolist():
+        own = (x1 - x0) * (y1 - y0)
+        if outlines:
+            a0, b0, a1, b1 = outlines[-1]
+            joined = (min(a0, x0), min(b0, y0), max(a1, x1), max(b1, y1))
+            pixels = (joined[2] - joined[0]) * (joined[3] - joined[1])
+            if pixels <= min(BOX_PX, 4 * (held + own)):
+                outlines[-1], held = joined, held + own
+                owner.append(len(outlines) - 1)
+                continue
+        outlines.append((x0, y0, x1, y1))
+        held = own
+        owner.append(len(outlines) - 1)
+    return owner, outlines
+
+
+def bad_fraction(batch: PixelArray) -> FloatArray:
+    """Give the part of each window's pixels that are not finite, 0 to 1.
+
+    Parameters
+    ----------
+    batch : array, shape (m, n, n)
+        Floats; no pixel is looked at one by one where the sum over the window is finite.
+    """
+    with np.errstate(all="ignore"):
+        sums = batch.reshape(len(batch), -1).sum(axis=1)
+    found = np.zeros(len(batch))
+    doubtful: BoolArray = ~np.isfinite(sums)
+    if doubtful.any():
+        found[doubtful] = (~np.isfinite(batch[doubtful])).mean(axis=(1, 2))
+    return found

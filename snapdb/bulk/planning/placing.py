@@ -1,0 +1,55 @@
+"""Where the windows of sources lie on an image, and how large they are."""
+
+import numpy as np
+
+from snapdb.model.layout import PlaneLayout
+from snapdb.pixels.placing import Places, place_all
+from snapdb.types import FloatArray, IntArray
+
+_ROOM = 1e-9
+"""What rounding may take from a whole number."""
+
+
+def window_sizes(pixels: FloatArray, arcsec: FloatArray, scale: float, padding: float) -> IntArray:
+    """Give the sides of the windows to be cut for sources of given sizes.
+
+    Parameters
+    ----------
+    pixels, arcsec : array, shape (n,)
+        Diameters; pixels count where they are not NaN.
+    scale : float
+        Arcseconds a pixel.
+    padding : float
+        Times the diameter is cut.
+
+    Returns
+    -------
+    array of int, shape (n,)
+        ``floor(padding * diameter)``, the diameter in whole pixels; at least 1.
+    """
+    diameter = np.where(np.isnan(pixels), np.rint(arcsec / scale), np.floor(pixels + _ROOM))
+    # Room for rounding: 0.7 times 70 is 48.99999999999999.
+    return np.maximum(np.floor(np.maximum(diameter, 1.0) * padding + _ROOM), 1.0).astype(np.int64)
+
+
+def place_windows(x: FloatArray, y: FloatArray, size: IntArray, layout: PlaneLayout) -> Places:
+    """Place windows about pixels of one image, each as near to its middle as whole pixels allow.
+
+    Parameters
+    ----------
+    x, y : array, shape (n,)
+        0-based pixels; NaN where a position does not project.
+    size : array of int
+        Sides of the windows.
+    layout : PlaneLayout
+        The image's.
+    """
+    shape = x.shape
+    return place_all(x, y, size, size, np.full(shape, layout.width), np.full(shape, layout.height))
+
+
+def outside_fraction(places: Places) -> FloatArray:
+    """Give the part of each window that lies outside the image, 0 to 1."""
+    width, height = places.right - places.left, places.top - places.bottom
+    inside = np.where(places.touches, width * height, 0)
+    return np.asarray(1.0 - inside / (places.width * places.height), dtype=np.float64)

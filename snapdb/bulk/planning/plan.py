@@ -1,0 +1,314 @@
+"""The plan of a run: which sources are cut, from which images, in which order, in which parts.
+
+The order is that of the sets of files as the catalogue names them first, then of the rows on disk,
+so that each file is read once from its beginning to its end. A part is a run of sources of fixed
+number: the unit of work, of a shard, of resuming and of distribution. Nothing of it depends on
+how many workers there are.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snapdb.bulk.planning.placing import place_windows, window_sizes
+from snapdb.bulk.planning.recipe import Recipe
+from snapdb.bulk.planning.sources import Channel, get_wcs
+from snapdb.errors import SnapdbError
+from snapdb.types import BoolArray, FloatArray, IntArray
+
+WINDOW_BYTES = 2**31
+"""A window whose float32 pixels take more is refused."""
+OFF_IMAGE, NO_SIZE, TOO_LARGE, NO_IMAGE = "off_image", "no_size", "too_large", "no_image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A source of which no stamp is made."""
+
+    row: int
+    """Of the catalogue, from 0."""
+    source_id: str
+    code: str
+    """A word: ``off_image``, ``no_size``, or the code of the error of its image."""
+    text: str
+    """What, where, what was expected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SourceBlock:
+    """Some sources, column by column; arrays of shape (n,)."""
+
+    row: IntArray
+    """Of the catalogue, from 0."""
+    source_id: Any
+    """Texts: a list or an Arrow array."""
+    ra: FloatArray
+    dec: FloatArray
+    pixels: FloatArray
+    """Diameter in pixels, NaN where it is not said."""
+    arcsec: FloatArray
+    """Diameter in arcseconds, NaN where it is not said."""
+    image_set: IntArray
+    """Which set of channels."""
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def take(self, index: Any) -> "SourceBlock":
+        """Give some of them, by an array of places, a mask or a slice."""
+        ids = self.source_id
+        if isinstance(index, slice):
+            ids = ids[index]
+        else:
+            places = np.flatnonzero(index) if index.dtype == np.bool_ else index
+            ids = ids.take(places) if hasattr(ids, "take") else [ids[i] for i in places.tolist()]
+        columns = {n: getattr(self, n)[index] for n in _NUMBERS}
+        return SourceBlock(source_id=ids, **columns)
+
+
+_NUMBERS = ("row", "ra", "dec", "pixels", "arcsec", "image_set")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """A run of sources in the order of the plan: plain values that travel to workers."""
+
+    index: int
+    start: int
+    """Place of its first stamp among all."""
+    sources: SourceBlock
+    """``image_set`` counts the part's own sets."""
+    image_sets: tuple[tuple[Channel, ...], ...]
+    image_numbers: tuple[tuple[int, ...], ...]
+    """Number of each channel in the table of images, set by set."""
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """Everything that a run will do."""
+
+    sources: SourceBlock
+    """In the order of the stamps."""
+    image_sets: tuple[tuple[Channel, ...], ...]
+    refused: tuple[Refusal, ...]
+    part_stamps: int
+    """Stamps of a part; the last may have fewer."""
+    rows: int
+    """Sources of the catalogue."""
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def part_count(self) -> int:
+        """How many parts there are."""
+        return -(-len(self) // self.part_stamps)
+
+    def images(self) -> list[Channel]:
+        """List the images, each once, in the order of their first use."""
+        found: dict[int, Channel] = {}
+        for channels in self.image_sets:
+            for channel in channels:
+                found.setdefault(id(channel), channel)
+        return list(found.values())
+
+    def parts(self, wanted: Iterable[int] | None = None) -> Iterator[Part]:
+        """Give parts, all by default.
+
+        Parameters
+        ----------
+        wanted : iterable of int, optional
+            Their numbers.
+        """
+        numbers = {id(c): n for n, c in enumerate(self.images())}
+        for index in range(self.part_count) if wanted is None else wanted:
+            start = index * self.part_stamps
+            chosen = self.sources.take(slice(start, start + self.part_stamps))
+            used, own = np.unique(chosen.image_set, return_inverse=True)
+            sets = tuple(self.image_sets[i] for i in used.tolist())
+            columns = {n: getattr(chosen, n) for n in _NUMBERS if n != "image_set"}
+            yield Part(
+                index=index,
+                start=start,
+                sources=SourceBlock(source_id=chosen.source_id, image_set=own, **columns),
+                image_sets=sets,
+                image_numbers=tuple(tuple(numbers[id(c)] for c in channels) for channels in sets),
+            )
+
+    def no_part(self) -> Part:
+        """Give a part without any source: the shape of the tables of a run that makes no stamp."""
+        nothing = self.sources.take(slice(0, 0))
+        return Part(index=0, start=0, sources=nothing, image_sets=(), image_numbers=())
+
+    def digest(self) -> str:
+        """Give a text that changes with the sources, their order, their images and their parts."""
+        made = hashlib.blake2b(digest_size=16)
+        for name in _NUMBERS:
+            made.update(np.ascontiguousarray(getattr(self.sources, name)).data)
+        made.update("\n".join(_as_texts(self.sources.source_id)).encode())
+        for channels in self.image_sets:
+            for channel in channels:
+                made.update(repr((channel.data.path, _stamp(channel), channel.factor)).encode())
+        made.update(repr((self.part_stamps, self.rows, len(self.refused))).encode())
+        return made.hexdigest()
+
+
+def _stamp(channel: Channel) -> tuple[int, ...]:
+    """Tell a file from a changed one: by its size and time, and where the plane lies in it."""
+    data = channel.data
+    if data.record is not None:
+        return data.record.file_size, data.record.file_mtime_ns, data.layout.offset
+    found = Path(data.path).stat()
+    return found.st_size, found.st_mtime_ns, data.layout.offset
+
+
+def _as_texts(ids: Any) -> list[str]:
+    """Give ids as plain texts."""
+    return ids.to_pylist() if hasattr(ids, "to_pylist") else list(ids)
+
+
+def make_plan(
+    blocks: Iterable[SourceBlock],
+    image_sets: Sequence[tuple[Channel, ...] | SnapdbError],
+    recipe: Recipe,
+    *,
+    refused: Sequence[Refusal] = (),
+    rows: int | None = None,
+) -> Plan:
+    """Decide what a run does.
+
+    Parameters
+    ----------
+    blocks : iterable of SourceBlock
+        The sources, a piece at a time.
+    image_sets : sequence
+        Sets of channels by number, or why a set cannot be used; it may grow while blocks are taken.
+    recipe : Recipe
+        How stamps are made.
+    refused : sequence of Refusal
+        Sources that were refused before.
+    rows : int, optional
+        Sources of the catalogue; those of the blocks and the refused ones by default.
+
+    Returns
+    -------
+    Plan
+        With every source either in it or among the refused.
+    """
+    kept: list[tuple[SourceBlock, IntArray]] = []
+    found = list(refused)
+    for given in blocks:
+        pixels, arcsec = fill_sizes(given.pixels, given.arcsec, recipe)
+        block = replace(given, pixels=pixels, arcsec=arcsec)
+        good, line = _judge(block, image_sets, recipe, found)
+        kept.append((block.take(good), line[good]))
+    sources = _join([b for b, _ in kept])
+    lines = np.concatenate([line for _, line in kept] or [np.empty(0, np.int64)])
+    order = np.lexsort((sources.row, lines, sources.image_set))
+    usable = tuple(s if isinstance(s, tuple) else () for s in image_sets)
+    return Plan(
+        sources=sources.take(order),
+        image_sets=usable,
+        refused=tuple(sorted(found, key=lambda r: r.row)),
+        part_stamps=recipe.part_stamps,
+        rows=len(sources) + len(found) if rows is None else rows,
+    )
+
+
+def _join(blocks: Sequence[SourceBlock]) -> SourceBlock:
+    """Make one block of many."""
+    import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+
+    chunks = [pa.array(b.source_id, pa.string()) for b in blocks]
+    ids = pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
+    kinds = {"row": np.int64, "image_set": np.int64}
+    columns: dict[str, Any] = {
+        n: np.concatenate([getattr(b, n) for b in blocks] or [np.empty(0)]).astype(kinds.get(n, np.float64))
+        for n in _NUMBERS
+    }
+    return SourceBlock(source_id=ids, **columns)
+
+
+def _judge(
+    block: SourceBlock,
+    image_sets: Sequence[tuple[Channel, ...] | SnapdbError],
+    recipe: Recipe,
+    refused: list[Refusal],
+) -> tuple[BoolArray, IntArray]:
+    """Say which sources of a block get stamps, and where their windows begin on the first image."""
+    good, line = np.zeros(len(block), dtype=np.bool_), np.zeros(len(block), dtype=np.int64)
+    pixels, arcsec = block.pixels, block.arcsec
+    sized = ~(np.isnan(pixels) & np.isnan(arcsec))
+    _refuse(refused, block, np.flatnonzero(~sized), NO_SIZE, "neither diameter_pixel nor diameter_arcsec")
+    for number in np.unique(block.image_set[sized]).tolist():
+        own = np.flatnonzero(sized & (block.image_set == number))
+        channels = image_sets[number]
+        if not isinstance(channels, tuple):
+            _refuse(refused, block, own, str(channels.code), str(channels))
+            continue
+        touches, huge, line[own] = _look(block, own, pixels[own], arcsec[own], channels, recipe)
+        good[own] = touches & ~huge
+        _refuse(refused, block, own[~touches], OFF_IMAGE, f"off the image {_name(channels)}: no pixel to cut")
+        too_large = f"a window of more than {WINDOW_BYTES // 2**20} MB; use a smaller size or padding_factor"
+        _refuse(refused, block, own[touches & huge], TOO_LARGE, too_large)
+    return good, line
+
+
+def fill_sizes(pixels: FloatArray, arcsec: FloatArray, recipe: Recipe) -> tuple[FloatArray, FloatArray]:
+    """Give sources without a size that of the recipe.
+
+    Parameters
+    ----------
+    pixels, arcsec : array
+        NaN where it is not said.
+    recipe : Recipe
+        With sizes for the others.
+    """
+    neither = np.isnan(pixels) & np.isnan(arcsec)
+    if recipe.diameter_pixel is not None:
+        pixels = np.where(neither, recipe.diameter_pixel, pixels)
+    elif recipe.diameter_arcsec is not None:
+        arcsec = np.where(neither, recipe.diameter_arcsec, arcsec)
+    return pixels, arcsec
+
+
+def _look(
+    block: SourceBlock,
+    own: IntArray,
+    pixels: FloatArray,
+    arcsec: FloatArray,
+    channels: Sequence[Channel],
+    recipe: Recipe,
+) -> tuple[BoolArray, BoolArray, IntArray]:
+    """See which windows touch any of their images, which are too large, and where they begin."""
+    touches, huge = np.zeros(len(own), dtype=np.bool_), np.zeros(len(own), dtype=np.bool_)
+    line = np.zeros(len(own), dtype=np.int64)
+    for number, channel in enumerate(channels):
+        x, y = get_wcs(channel).world_to_pixel(block.ra[own], block.dec[own])
+        size = window_sizes(pixels, arcsec, channel.scale_arcsec, recipe.padding)
+        places = place_windows(np.atleast_1d(x), np.atleast_1d(y), size, channel.data.layout)
+        touches |= places.touches
+        huge |= size * size * 4 > min(recipe.memory_limit // 4 or WINDOW_BYTES, WINDOW_BYTES)
+        if number == 0:
+            line = places.bottom
+    return touches, huge, line
+
+
+def _name(channels: Sequence[Channel]) -> str:
+    return ", ".join(Path(c.data.path).name for c in channels)
+
+
+def _refuse(refused: list[Refusal], block: SourceBlock, places: IntArray, code: str, text: str) -> None:
+    """Note sources that get no stamp."""
+    if not len(places):
+        return
+    chosen = block.take(places)
+    rows = zip(chosen.row.tolist(), _as_texts(chosen.source_id), strict=True)
+    refused.extend(Refusal(row=row, source_id=source, code=code, text=text) for row, source in rows)

@@ -1,0 +1,1 @@
+"""A run: `orchestrator`, its `folder` and `journal`, `workers` doing `work`, `progress`, `register`."""

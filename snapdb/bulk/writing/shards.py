@@ -1,0 +1,176 @@
+"""Stamps as a Zarr group (format 3): one array of all stamps, a shard a part, several stamps a chunk.
+
+Each shard is one file, made whole in memory and then written at once, by the sharding codec's
+layout (Zarr enhancement proposal 2): the chunks one after another, then where each begins and how
+long it is, then a checksum of that. So any Zarr reader takes them, and none is needed to write them.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snapdb.bulk.planning.recipe import Recipe
+from snapdb.bulk.writing.files import checksum, write_file
+from snapdb.types import PixelArray
+
+IMAGES, NOISE, FLAGS = "images", "noise", "flags"
+DIMENSIONS = ("stamp", "y", "x", "channel")
+_LEVEL = {"lz4": 5, "zstd": 1}
+
+
+def write_group(folder: Path, count: int, recipe: Recipe) -> None:
+    """Write what says how the arrays lie: the group and its arrays, without any stamp.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the group; it is made.
+    count : int
+        Stamps.
+    recipe : Recipe
+        Of the run.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
+    """
+    attributes = {"kind": "snapdb stamps", "index": "index.parquet", "images": "images.parquet"}
+    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    write_file(folder / "zarr.json", [json.dumps(group, indent=1).encode()])
+    for name, dtype in arrays_of(recipe).items():
+        side = recipe.resolution
+        shape = (count, side, side, recipe.outputs) if name != FLAGS else (count, side, side)
+        text = json.dumps(describe_array(shape, dtype, recipe), indent=1)
+        write_file(folder / name / "zarr.json", [text.encode()])
+
+
+def arrays_of(recipe: Recipe) -> dict[str, np.dtype[Any]]:
+    """Name the arrays of a run and their types.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of the run.
+    """
+    found = {IMAGES: np.dtype(recipe.dtype)}
+    if NOISE in recipe.planes:
+        found[NOISE] = np.dtype(np.float32)
+    if FLAGS in recipe.planes:
+        found[FLAGS] = np.dtype(np.uint32)
+    return found
+
+
+def describe_array(shape: Sequence[int], dtype: np.dtype[Any], recipe: Recipe) -> dict[str, Any]:
+    """Give the metadata of an array of stamps (Zarr core specification, version 3).
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Stamps first.
+    dtype : numpy.dtype
+        Of the pixels.
+    recipe : Recipe
+        Of the run.
+    """
+    rest = list(shape[1:])
+    endian: dict[str, Any] = {"name": "bytes"}
+    if dtype.itemsize > 1:
+        endian["configuration"] = {"endian": "little"}
+    inner = [endian]
+    if recipe.compression != "none":
+        inner.append(
+            {"name": "blosc", "configuration": {"typesize": dtype.itemsize, **_blosc(dtype, recipe)}}
+        )
+    sharding = {
+        "chunk_shape": [recipe.chunk_stamps, *rest],
+        "codecs": inner,
+        "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+        "index_location": "end",
+    }
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(shape),
+        "data_type": dtype.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [recipe.part_stamps, *rest]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0 if dtype.kind in "iu" else 0.0,
+        "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
+        "attributes": {},
+        "dimension_names": list(DIMENSIONS[: len(shape)]),
+        "storage_transformers": [],
+    }
+
+
+def _blosc(dtype: np.dtype[Any], recipe: Recipe) -> dict[str, Any]:
+    """Say how chunks are compressed."""
+    name = recipe.compression
+    shuffle = "shuffle" if dtype.itemsize > 1 else "noshuffle"
+    return {"cname": name, "clevel": _LEVEL[name], "shuffle": shuffle, "blocksize": 0}
+
+
+def shard_path(folder: Path, name: str, index: int, axes: int) -> Path:
+    """Give the file of a shard.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the group.
+    name : str
+        Of the array.
+    index : int
+        Of the part.
+    axes : int
+        Of the array.
+    """
+    return folder.joinpath(name, "c", str(index), *["0"] * (axes - 1))
+
+
+def make_shard(stamps: PixelArray, recipe: Recipe) -> list[bytes]:
+    """Encode the stamps of a part.
+
+    Parameters
+    ----------
+    stamps : array, shape (n, ...)
+        At most ``recipe.part_stamps`` of them.
+    recipe : Recipe
+        Of the run.
+
+    Returns
+    -------
+    list of bytes
+        Pieces of the file, in order.
+    """
+    per_chunk = recipe.chunk_stamps
+    entries = np.full((recipe.part_stamps // per_chunk, 2), np.iinfo(np.uint64).max, "<u8")
+    pieces: list[bytes] = []
+    at = 0
+    for number, start in enumerate(range(0, len(stamps), per_chunk)):
+        chunk = stamps[start : start + per_chunk]
+        if len(chunk) < per_chunk:  # the last chunk of an array is filled up
+            filled = np.zeros((per_chunk, *stamps.shape[1:]), stamps.dtype)
+            filled[: len(chunk)] = chunk
+            chunk = filled
+        piece = _encode(np.ascontiguousarray(chunk, stamps.dtype.newbyteorder("<")), recipe)
+        entries[number] = at, len(piece)
+        at += len(piece)
+        pieces.append(piece)
+    table = entries.tobytes()
+    return [*pieces, table, checksum([table]).to_bytes(4, "little")]
+
+
+def _encode(chunk: PixelArray, recipe: Recipe) -> bytes:
+    """Compress one chunk."""
+    if recipe.compression == "none":
+        return chunk.tobytes()
+    from numcodecs import blosc  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+
+    settings = _blosc(chunk.dtype, recipe)
+    # Its own threads would make what workers do at the same time slower.
+    blosc.use_threads = False
+    shuffle = blosc.SHUFFLE if settings["shuffle"] == "shuffle" else blosc.NOSHUFFLE
+    return bytes(blosc.compress(chunk, settings["cname"].encode(), settings["clevel"], shuffle))

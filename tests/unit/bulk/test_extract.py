@@ -1,0 +1,191 @@
+"""Windows out of planes, against slicing of the arrays that the files were made of."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import Cutout2D
+from astropy.wcs import WCS
+
+from snapdb.bulk.cutting.windows import bad_fraction, cover, iter_windows
+from snapdb.bulk.planning.placing import outside_fraction, place_windows, window_sizes
+from snapdb.bulk.planning.recipe import Recipe
+from snapdb.bulk.planning.sources import get_wcs, read_channels
+from snapdb.errors import CorruptFileError, MissingKeywordError, NotAnImageError
+from snapdb.types import PixelArray
+
+WIDTH, HEIGHT = 300, 220
+PLAIN = Recipe(convert_flux=False)
+
+
+def make_wcs() -> WCS:
+    """A tangent projection, turned a little."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval, wcs.wcs.crpix = [150.0, 2.0], [150.5, 110.5]
+    turn, scale = np.radians(20.0), 0.2 / 3600
+    wcs.wcs.cd = scale * np.array([[-np.cos(turn), np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    wcs.wcs.cunit = ["deg", "deg"]
+    return wcs
+
+
+def make_file(path: Path, kind: str) -> PixelArray:
+    """Write an image in one of FITS's ways; give its pixels as astropy reads them."""
+    rng = np.random.default_rng(3)
+    header = make_wcs().to_header()
+    data = rng.normal(100.0, 10.0, (HEIGHT, WIDTH)).astype(np.float32)
+    hdu: Any = fits.PrimaryHDU(data, header)
+    if kind == "float64":
+        hdu = fits.PrimaryHDU(data.astype(np.float64), header)
+    elif kind == "uint16":
+        hdu = fits.PrimaryHDU(data.astype(np.uint16), header)
+    elif kind == "scaled":
+        hdu = fits.PrimaryHDU((data * 10).astype(np.int16), header)
+        hdu.header["BSCALE"], hdu.header["BZERO"], hdu.header["BLANK"] = 0.1, 5.0, 1000
+    elif kind == "rice":
+        compressed = fits.CompImageHDU(data, header, compression_type="RICE_1", tile_shape=(50, 64))
+        hdu = [fits.PrimaryHDU(), compressed]
+    fits.HDUList(hdu).writeto(path, output_verify="silentfix")
+    with fits.open(path) as hdus:
+        read: PixelArray = hdus[-1].data.astype(np.float32)
+    return read
+
+
+KINDS = ("float32", "float64", "uint16", "scaled", "rice", "gzip")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_windows_are_slices_of_what_astropy_reads(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / ("image.fits.gz" if kind == "gzip" else "image.fits")
+    data = make_file(path, "float32" if kind == "gzip" else kind)
+    (channel,) = read_channels(str(path), PLAIN)
+    rng = np.random.default_rng(4)
+    x, y = rng.uniform(-20, WIDTH + 20, 200), rng.uniform(-20, HEIGHT + 20, 200)
+    size = rng.integers(1, 60, 200)
+    places = place_windows(x, y, size, channel.data.layout)
+    padded = np.zeros((HEIGHT + 400, WIDTH + 400), np.float32)
+    padded[200:-200, 200:-200] = data
+    seen = 0
+    for index, batch in iter_windows(channel.data, places):
+        assert batch.dtype == np.float32
+        for k, window in zip(index, batch, strict=True):
+            x0, y0, n = places.x0[k] + 200, places.y0[k] + 200, size[k]
+            np.testing.assert_array_equal(window, padded[y0 : y0 + n, x0 : x0 + n])
+            seen += 1
+    assert seen == places.touches.sum()
+    assert 0 < seen < 200 or places.touches.all()
+
+
+def test_windows_lie_where_cutout2d_lies_for_odd_sizes_and_are_centred_for_all(tmp_path: Path) -> None:
+    path = tmp_path / "image.fits"
+    data = make_file(path, "float32")
+    (channel,) = read_channels(str(path), PLAIN)
+    rng = np.random.default_rng(5)
+    x, y, size = rng.uniform(60, 240, 100), rng.uniform(60, 160, 100), rng.integers(10, 60, 100)
+    places = place_windows(x, y, size, channel.data.layout)
+    # Cutana's windows are off by up to 1.5 pixels; these by no more than half of one.
+    assert np.abs(x - (places.x0 + (size - 1) / 2)).max() <= 0.5
+    assert np.abs(y - (places.y0 + (size - 1) / 2)).max() <= 0.5
+    for index, batch in iter_windows(channel.data, places):
+        for k, window in zip(index, batch, strict=True):
+            other = Cutout2D(data, (x[k], y[k]), int(size[k]))
+            if size[k] % 2:
+                np.testing.assert_array_equal(window, other.data)
+
+
+def test_positions_are_those_of_astropy(tmp_path: Path) -> None:
+    path = tmp_path / "image.fits"
+    make_file(path, "float32")
+    (channel,) = read_channels(str(path), PLAIN)
+    ra, dec = make_wcs().all_pix2world([10.0, 200.3], [20.0, 100.7], 0)
+    x, y = get_wcs(channel).world_to_pixel(ra, dec)
+    np.testing.assert_allclose(x, [10.0, 200.3], atol=1e-8)
+    np.testing.assert_allclose(y, [20.0, 100.7], atol=1e-8)
+    assert channel.scale_arcsec == pytest.approx(0.2, rel=1e-6)
+
+
+def test_flags_keep_their_bits(tmp_path: Path) -> None:
+    path = tmp_path / "image.fits"
+    bits = np.random.default_rng(6).integers(0, 2**30, (HEIGHT, WIDTH)).astype(np.int32)
+    fits.PrimaryHDU(bits, make_wcs().to_header()).writeto(path)
+    (channel,) = read_channels(str(path), PLAIN)
+    places = place_windows(np.array([100.0]), np.array([100.0]), np.array([31]), channel.data.layout)
+    ((_, batch),) = iter_windows(channel.data, places, dtype=np.int64)
+    np.testing.assert_array_equal(batch[0], bits[85:116, 85:116])
+
+
+def test_a_file_that_was_cut_short_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "image.fits"
+    make_file(path, "float32")
+    (channel,) = read_channels(str(path), PLAIN)
+    with path.open("r+b") as stream:
+        stream.truncate(100_000)
+    places = place_windows(np.array([100.0]), np.array([10.0]), np.array([31]), channel.data.layout)
+    with pytest.raises(CorruptFileError, match="beyond the end"):
+        list(iter_windows(channel.data, places))
+
+
+def test_sizes_in_arcseconds_follow_the_scale_and_pixels_count_first() -> None:
+    pixels = np.array([10.0, np.nan, 70.0, np.nan, 0.4])
+    arcsec = np.array([99.0, 10.0, np.nan, 0.01, np.nan])
+    sizes = window_sizes(pixels, arcsec, 0.3, 1.0)
+    np.testing.assert_array_equal(sizes, [10, 33, 70, 1, 1])
+    # 0.7 * 70 is 48.99999999999999 in floating point: 49 pixels are meant.
+    np.testing.assert_array_equal(window_sizes(pixels, arcsec, 0.3, 0.7), [7, 23, 49, 1, 1])
+
+
+def test_fractions_are_counted_by_brute_force(tmp_path: Path) -> None:
+    path = tmp_path / "image.fits"
+    make_file(path, "float32")
+    (channel,) = read_channels(str(path), PLAIN)
+    x, y = np.array([0.0, 150.0, -40.0, 299.0]), np.array([0.0, 100.0, 50.0, 219.0])
+    places = place_windows(x, y, np.array([20, 21, 22, 23]), channel.data.layout)
+    inside = np.zeros((HEIGHT + 200, WIDTH + 200))
+    inside[100:-100, 100:-100] = 1
+    expected = [
+        1.0 - inside[y0 + 100 : y0 + 100 + n, x0 + 100 : x0 + 100 + n].mean()
+        for x0, y0, n in zip(places.x0, places.y0, places.width, strict=True)
+    ]
+    np.testing.assert_allclose(outside_fraction(places), expected, atol=1e-12)
+    batch = np.random.default_rng(0).normal(size=(5, 8, 8)).astype(np.float32)
+    batch[1, :4] = np.nan
+    batch[3, 0, 0] = np.inf
+    batch[4] = np.float32(3e38)  # the sum is beyond float32, the pixels are not
+    np.testing.assert_allclose(
+        bad_fraction(batch), np.isnan(batch).mean((1, 2)) + np.isinf(batch).mean((1, 2))
+    )
+
+
+def test_boxes_that_are_read_hold_all_windows() -> None:
+    rng = np.random.default_rng(7)
+    low = rng.integers(0, 900, (500, 2))
+    boxes = np.concatenate((low, low + rng.integers(1, 100, (500, 2))), axis=1)
+    boxes = boxes[np.argsort(boxes[:, 1])]
+    for grain in ((1, 1), (1000, 1), (100, 100)):
+        owner, outlines = cover(boxes, grain=grain, size=(1000, 1000))
+        held = np.array(outlines)[owner]
+        assert (held[:, :2] <= boxes[:, :2]).all()
+        assert (held[:, 2:] >= boxes[:, 2:]).all()
+        assert np.array(outlines).min() >= 0
+        assert np.array(outlines).max() <= 1000
+    assert len(outlines) < 500
+
+
+def test_a_missing_extension_and_a_missing_zero_point_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "image.fits"
+    make_file(path, "float32")
+    with pytest.raises(NotAnImageError, match="SCI"):
+        read_channels(str(path), Recipe(convert_flux=False, extensions=("SCI",)))
+    with pytest.raises(MissingKeywordError, match="MAGZERO"):
+        read_channels(str(path), Recipe())
+
+
+def test_flux_is_in_the_unit_of_the_zero_point(tmp_path: Path) -> None:
+    path = tmp_path / "image.fits"
+    make_file(path, "float32")
+    fits.setval(path, "MAGZERO", value=31.4)
+    (channel,) = read_channels(str(path), Recipe(flux_unit="nJy"))
+    # One nanojansky is 31.4 mag AB but for the rounding of that number: 3631 Jy is 8.9 mag.
+    assert channel.factor == pytest.approx(3631e9 * 10 ** (-0.4 * 31.4), rel=1e-9)

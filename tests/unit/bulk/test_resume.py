@@ -1,0 +1,161 @@
+"""Runs that are stopped or killed, and resumed: the same bytes as an undisturbed run's."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from snapdb.bulk.running.orchestrator import Orchestrator
+from snapdb.bulk.running.progress import ProgressReport
+from snapdb.bulk.settings.config import Config, get_default_config
+
+SCRIPT = """
+import sys
+from snapdb.bulk.settings.toml import load_config_toml
+from snapdb.bulk.running.orchestrator import Orchestrator
+
+config = load_config_toml(sys.argv[1])
+print("ready", flush=True)
+print(Orchestrator(config, output=sys.argv[2]).execute(resume=len(sys.argv) > 3)["status"], flush=True)
+"""
+KILLS = 20
+
+
+def make_config(tiles: Any, folder: Path, **values: Any) -> Config:
+    """Settings whose run has many small parts, and their catalogue."""
+    config = get_default_config()
+    catalogue = folder / "sources.csv"
+    if not catalogue.exists():
+        many = pd.concat([tiles.frame] * 5, ignore_index=True)
+        many["SourceID"] = [f"s{i}" for i in range(len(many))]
+        many.to_csv(catalogue, index=False)
+    config.source_catalogue = str(catalogue)
+    config.apply_flux_conversion = False
+    config.target_resolution = 96
+    config.N_batch_cutout_process = 20
+    config.normalisation_method = "asinh"
+    for name, value in values.items():
+        config[name] = value
+    return config
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """Give a digest of every file of the output, but for the journal."""
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file() and "run" not in p.relative_to(folder).parts)
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def kill_after(config_path: Path, out: Path, seconds: float, *, resume: bool) -> bool:
+    """Start a run in a process of its own, and kill it some time after it is ready; say if it was over."""
+    command = [sys.executable, "-c", SCRIPT, str(config_path), str(out), *(["resume"] if resume else [])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        return "completed" in process.stdout.read()
+
+
+@pytest.mark.parametrize("output_format", ["zarr", "fits"])
+def test_killed_at_random_moments_and_resumed(tiles: Any, tmp_path: Path, output_format: str) -> None:
+    from snapdb.bulk.settings.toml import save_config_toml
+
+    config = make_config(tiles, tmp_path, output_format=output_format)
+    config_path = tmp_path / "run.toml"
+    save_config_toml(config, str(config_path))
+    undisturbed = Orchestrator(config, output=tmp_path / "undisturbed").execute()
+    assert undisturbed["written"] == 1500
+    rng = np.random.default_rng(9)
+    out, whole = tmp_path / "killed", 0
+    for kills, seconds in enumerate(rng.uniform(0.0, 0.5, KILLS // 2)):
+        again = kills > 0 and (out / "run" / "run.json").exists()
+        whole += kill_after(config_path, out, float(seconds), resume=again)
+    result = Orchestrator(config, output=out).execute(resume=(out / "run" / "run.json").exists())
+    assert result["status"] == "completed"
+    assert digest(out) == digest(tmp_path / "undisturbed")
+    assert not list(out.rglob("*.part"))
+    assert not list((out / "run").glob("*.arrow"))
+
+
+def test_stopped_is_whole_and_resumable(tiles: Any, tmp_path: Path) -> None:
+    config = make_config(tiles, tmp_path)
+    Orchestrator(config, output=tmp_path / "undisturbed").execute()
+    out = tmp_path / "stopped"
+    orchestrator = Orchestrator(config, output=out)
+    assert not orchestrator.can_resume()
+
+    def stop_soon(report: Any) -> None:
+        if report.completed_batches == 3:
+            assert orchestrator.get_progress()["is_processing"]
+            assert orchestrator.stop_processing()["stopped_processes"]
+
+    result = orchestrator.run(on_progress=stop_soon)
+    assert result["status"] == "stopped"
+    total = orchestrator.get_progress()["total_batches"]
+    assert 3 <= result["completed_batches"] < total
+    again = Orchestrator(config, output=out)
+    assert again.can_resume()
+    reports: list[Any] = []
+    assert again.run(resume=True, on_progress=reports.append)["status"] == "completed"
+    # What was done is not done again.
+    assert len(reports) == total - result["completed_batches"]
+    assert reports[-1].completed_sources == reports[-1].total_sources == 1500
+    assert reports[-1].progress_percent == 100.0
+    assert digest(out) == digest(tmp_path / "undisturbed")
+    assert not again.can_resume()
+
+
+@pytest.mark.parametrize("damage", ["gone", "short", "changed"])
+def test_a_part_that_was_damaged_is_made_again(tiles: Any, tmp_path: Path, damage: str) -> None:
+    config = make_config(tiles, tmp_path)
+    Orchestrator(config, output=tmp_path / "undisturbed").execute()
+    out = tmp_path / "damaged"
+    orchestrator = Orchestrator(config, output=out)
+
+    def stop(report: ProgressReport) -> None:
+        if report.completed_batches == 5:
+            orchestrator.stop_processing()
+
+    orchestrator.run(on_progress=stop)
+    shard = out / "images" / "c" / "2" / "0" / "0" / "0"
+    content = bytearray(shard.read_bytes())
+    if damage == "gone":
+        shard.unlink()
+    elif damage == "short":
+        shard.write_bytes(content[:-100])
+    else:
+        content[50] ^= 1
+        shard.write_bytes(content)
+    Orchestrator(config, output=out).execute(resume=True)
+    assert digest(out) == digest(tmp_path / "undisturbed")
+
+
+def test_whoever_works_the_bytes_are_the_same(
+    tiles: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(tiles, tmp_path)
+    config.max_workers = 1
+    Orchestrator(config, output=tmp_path / "one").execute()
+    config.max_workers = 3
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
+    Orchestrator(config, output=tmp_path / "threads").execute()
+    monkeypatch.setattr("snapdb.bulk.running.orchestrator.USE_THREADS", False)
+    Orchestrator(config, output=tmp_path / "processes").execute()
+    assert digest(tmp_path / "one") == digest(tmp_path / "threads") == digest(tmp_path / "processes")
+
+
+def test_a_second_run_of_what_is_complete_does_nothing(tiles: Any, tmp_path: Path) -> None:
+    config = make_config(tiles, tmp_path)
+    first = Orchestrator(config, output=tmp_path / "s.zarr").execute()
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "s.zarr").rglob("*")}
+    again = Orchestrator(config, output=tmp_path / "s.zarr").execute(resume=True)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "s.zarr").rglob("*")} == before
+    assert (again["status"], again["written"]) == ("completed", first["written"])
