@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "fits", "parquet")
-_SUFFIXES = {
+SUFFIXES = {
     ".txt": "table",
     ".json": "json",
     ".jsonl": "jsonl",
@@ -31,6 +31,7 @@ _SUFFIXES = {
     ".fits": "fits",
     ".parquet": "parquet",
 }
+"""Suffix of a file -> its format."""
 _BINARY = ("fits", "parquet")
 _SHOWN: dict[str, str] = {
     "row": "d",
@@ -155,31 +156,6 @@ def read_measure_options(options: dict[str, Any]) -> dict[str, Any]:
         "tag": options["tag"],
         "threads": options["threads"],
     }
-
-
-def choose_format(name: str | None, output: Path | None) -> str:
-    """Tell the format: the one named, else by the file's suffix, else a table for the eye.
-
-    Parameters
-    ----------
-    name
-        One of :data:`FORMATS`, or None.
-    output
-        The file, or None for standard output.
-
-    Raises
-    ------
-    click.UsageError
-        The suffix says nothing.
-    """
-    if name is not None:
-        return name
-    if output is None:
-        return "table"
-    if output.suffix.lower() not in _SUFFIXES:
-        msg = f"the format of {output} is not known by its name; give --format, one of {', '.join(FORMATS)}"
-        raise click.UsageError(msg)
-    return _SUFFIXES[output.suffix.lower()]
 
 
 def check_output_file(output: Path | None, form: str, *, overwrite: bool) -> None:

@@ -8,8 +8,8 @@ import rich_click as click
 from .criteria import check_tag, make_criteria, search_options
 from .failures import NOTHING_FOUND, PART_FAILED
 from .fluxes import (
+    SUFFIXES,
     check_output_file,
-    choose_format,
     measure_options,
     output_options,
     read_measure_options,
@@ -17,6 +17,7 @@ from .fluxes import (
     show_progress,
     write_fluxes,
 )
+from .listing import choose_format
 from .outputs import check_file, to_path
 from .session import Session, archive_option, pass_session, say
 
@@ -65,7 +66,7 @@ def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None
     """  # noqa: D301  # \b is click's mark for lines that stay
     _check_options(options)
     output = to_path(options["output"])
-    form = choose_format(options["form"], output)
+    form = choose_format(options["form"], output, SUFFIXES)
     with session.connect() as archive:
         check_output_file(output, form, overwrite=options["overwrite"])
         if options["plot"] is not None:

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -44,7 +44,7 @@ _WIDTHS: dict[str, tuple[str, int]] = {
 """Column of the table for the eye -> (format, width); as many are shown as fit."""
 
 
-def choose_format(name: str | None, output: Path | None) -> str:
+def choose_format(name: str | None, output: Path | None, suffixes: Mapping[str, str] | None = None) -> str:
     """Tell the format of a listing: the one named, else by the file's suffix, else a table.
 
     Parameters
@@ -53,6 +53,8 @@ def choose_format(name: str | None, output: Path | None) -> str:
         One of :data:`FORMATS`, or None.
     output
         The file, or None for standard output.
+    suffixes
+        Suffix -> format; those of listings by default.
 
     Raises
     ------
@@ -63,10 +65,12 @@ def choose_format(name: str | None, output: Path | None) -> str:
         return name
     if output is None:
         return "table"
-    if output.suffix.lower() not in _SUFFIXES:
-        msg = f"the format of {output} is not known by its name; give --format, one of {', '.join(FORMATS)}"
+    known = _SUFFIXES if suffixes is None else suffixes
+    if output.suffix.lower() not in known:
+        names = ", ".join(dict.fromkeys(known.values()))
+        msg = f"the format of {output} is not known by its name; give --format, one of {names}"
         raise click.UsageError(msg)
-    return _SUFFIXES[output.suffix.lower()]
+    return known[output.suffix.lower()]
 
 
 def write_listing(rows: Iterable[Row], form: str, output: Path | None) -> int:

@@ -7,7 +7,8 @@ import rich_click as click
 
 from .criteria import number_or_text
 from .failures import NOTHING_FOUND
-from .fluxes import check_output_file, choose_format, output_options, write_fluxes
+from .fluxes import SUFFIXES, check_output_file, output_options, write_fluxes
+from .listing import choose_format
 from .outputs import to_path
 from .session import Session, archive_option, pass_session, say
 from .values import DEC, RA, RADIUS
@@ -48,7 +49,7 @@ def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None
         msg = "--ra and --dec stand together; give both"
         raise click.UsageError(msg)
     output = to_path(options["output"])
-    form = choose_format(options["form"], output)
+    form = choose_format(options["form"], output, SUFFIXES)
     with session.connect() as archive:
         check_output_file(output, form, overwrite=options["overwrite"])
         count = _list(archive, _make_criteria(archive, options), form, output)
