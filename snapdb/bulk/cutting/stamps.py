@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from snapdb.bulk.cutting.conversion import convert_windows
 from snapdb.bulk.cutting.local_wcs import make_linear
 from snapdb.bulk.cutting.part_stamps import FLAGS_TYPE, PartStamps
 from snapdb.bulk.cutting.windows import bad_fraction, iter_windows
@@ -18,8 +19,9 @@ from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import Channel, get_wcs
 from snapdb.bulk.planning.weights import channel_weights
 from snapdb.errors import SnapdbError
+from snapdb.formats.header import read_header
 from snapdb.pixels.placing import Places
-from snapdb.types import FloatArray, IntArray, PixelArray
+from snapdb.types import FloatArray, Header, IntArray, PixelArray
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +47,7 @@ class StampMaker:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self._seconds: dict[str, float] = defaultdict(float)
+        self._headers: dict[tuple[str, int], Header] = {}
 
     def make(self, part: Part) -> PartStamps:
         """Make the stamps of a part; what fails is tried once more, and then said in the table.
@@ -183,7 +186,16 @@ class StampMaker:
                 found = next(windows, None)
             if found is None:
                 return
-            yield found
+            index, batch = found
+            yield index, batch if self.recipe.convert is None else self._convert(channel, batch)
+
+    def _convert(self, channel: Channel, batch: PixelArray) -> PixelArray:
+        """Let the user's function convert the flux of windows."""
+        path, hdu = channel.data.path, channel.data.layout.hdu
+        if (path, hdu) not in self._headers:
+            self._headers[path, hdu] = read_header(path, hdu)
+        with self._timed("convert"):
+            return convert_windows(self.recipe.convert, batch, self._headers[path, hdu], path)
 
     def _keep_raw(self, channel: Channel, places: Places, group: _Group, stamps: PartStamps) -> None:
         """Keep windows as they were cut, in the flux's unit where it is converted."""

@@ -63,7 +63,7 @@ class Recipe:
     diameter_arcsec: float | None = None
     """Of sources that have no size."""
     convert: Callable[..., Any] | None = None
-    """The user's own conversion of flux: called with pixels and header."""
+    """The user's own conversion of flux: called with the pixels of a window and the header of its image."""
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -106,7 +106,9 @@ class Recipe:
             weights={name: tuple(row) for name, row in config.channel_weights.items()},
             extensions=tuple(config.fits_extensions),
             selected=tuple(config.selected_extensions),
-            convert_flux=config.apply_flux_conversion and config.flux_unit is not None,
+            convert_flux=config.apply_flux_conversion
+            and config.flux_unit is not None
+            and config.user_flux_conversion_function is None,
             zeropoint_key=config.flux_conversion_keywords.AB_zeropoint,
             flux_unit=config.flux_unit or "",
             dtype=config.data_type,
@@ -122,7 +124,7 @@ class Recipe:
             chunk=config.chunk_stamps,
             diameter_pixel=config.diameter_pixel,
             diameter_arcsec=config.diameter_arcsec,
-            convert=config.user_flux_conversion_function,
+            convert=config.user_flux_conversion_function if config.apply_flux_conversion else None,
         )
 
     @property

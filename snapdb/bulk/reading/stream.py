@@ -16,7 +16,6 @@ from snapdb.bulk.cutting.stamps import StampMaker
 from snapdb.bulk.planning.choosing import plan_run
 from snapdb.bulk.planning.plan import Part, Plan
 from snapdb.bulk.planning.recipe import Recipe
-from snapdb.bulk.reading.contact_sheet import preview
 from snapdb.bulk.running.workers import one_thread
 from snapdb.bulk.writing.table import make_table
 from snapdb.errors import UsageError
@@ -25,8 +24,6 @@ from snapdb.types import IntArray, PixelArray
 if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
     from snapdb.bulk.settings.config import Config
-
-__all__ = ["iter_batches", "preview"]
 
 PLANES = ("data", "noise", "flags")
 MIXED_PARTS = 4

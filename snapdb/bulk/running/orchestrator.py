@@ -18,14 +18,7 @@ from snapdb.bulk.running.folder import check_folder, choose_output
 from snapdb.bulk.running.journal import Journal
 from snapdb.bulk.running.progress import Progress, ProgressReport
 from snapdb.bulk.running.work import PartResult
-from snapdb.bulk.running.workers import (
-    Outcome,
-    one_thread,
-    run_here,
-    run_in_processes,
-    run_in_threads,
-    run_on_dask,
-)
+from snapdb.bulk.running.workers import Outcome, choose_way, one_thread, run_here, run_on_dask
 from snapdb.bulk.settings.config import Config
 from snapdb.bulk.writing.shards import write_group
 from snapdb.bulk.writing.table import IMAGES, INDEX, MAPPING, REPORT, make_images_table, write_parquet
@@ -294,7 +287,7 @@ class Orchestrator:
             return run_on_dask(parts, recipe, folder, stopped, self.scheduler)
         if workers <= 1:
             return run_here(parts, recipe, folder, stopped)
-        run = run_in_threads if USE_THREADS else run_in_processes
+        run = choose_way(recipe, self._progress.total_sources)
         return run(parts, recipe, folder, stopped, workers)
 
     def _settle(self, part: Part, outcome: PartResult | Exception, recipe: Recipe) -> PartResult | Exception:
@@ -353,10 +346,6 @@ class Orchestrator:
             "report": str(self.output / REPORT) if there else "",
             "seconds": dict(self.seconds),
         }
-
-
-USE_THREADS = True
-"""Threads start at once and share what is mapped; the work is in calls that let go of Python's lock."""
 
 
 def _is_over(stop: threading.Event, deadline: float) -> bool:

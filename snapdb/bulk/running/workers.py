@@ -14,6 +14,8 @@ from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.running.work import PartResult, run_part
 from snapdb.errors import ConfigError, SnapdbError
 
+LARGE_PX = 2 * 10**8
+"""Pixels of all stamps from which processes gain more than they take to start."""
 AHEAD = 2
 """Parts a worker that wait for it."""
 Outcome = tuple[Part, PartResult | Exception]
@@ -60,6 +62,48 @@ def run_here(
         yield part, _attempt(part, recipe, folder)
 
 
+def choose_way(recipe: Recipe, count: int) -> Callable[..., Iterator[Outcome]]:
+    """Choose how the workers of a run on this machine work; it changes no byte.
+
+    Threads start at once, but share Python's lock, which binds them where there is much to shape.
+    Files one a source are so much work of the system that a second thread only gets in the way.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is made.
+    count : int
+        How many stamps.
+
+    Returns
+    -------
+    callable
+        :func:`run_in_processes`, :func:`run_in_threads` or :func:`run_alone`.
+    """
+    if count * recipe.resolution**2 * recipe.outputs > LARGE_PX:
+        return run_in_processes
+    return run_alone if recipe.output_format == "fits" else run_in_threads
+
+
+def run_alone(
+    parts: Iterable[Part],
+    recipe: Recipe,
+    folder: str,
+    stopped: Callable[[], bool],
+    workers: int,  # noqa: ARG001  # as its neighbours
+) -> Iterator[Outcome]:
+    """Do parts in this process, whatever the workers.
+
+    Parameters
+    ----------
+    parts, recipe, folder, stopped
+        As :func:`run_here`.
+    workers : int
+        Not used.
+    """
+    yield from run_here(parts, recipe, folder, stopped)
+
+
 def run_in_threads(
     parts: Iterable[Part], recipe: Recipe, folder: str, stopped: Callable[[], bool], workers: int
 ) -> Iterator[Outcome]:
@@ -75,7 +119,7 @@ def run_in_threads(
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(workers, thread_name_prefix="snapdb-bulk") as pool:
-        yield from _feed(pool.submit, parts, recipe, folder, stopped, workers)
+        yield from _feed(pool.submit, parts, recipe, folder, stopped, lambda: workers)
 
 
 def run_in_processes(
@@ -94,7 +138,7 @@ def run_in_processes(
 
     limits = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with ProcessPoolExecutor(workers, env=limits) as pool:
-        yield from _feed(pool.submit, parts, recipe, folder, stopped, workers)
+        yield from _feed(pool.submit, parts, recipe, folder, stopped, lambda: workers)
 
 
 def run_on_dask(
@@ -121,16 +165,18 @@ def run_on_dask(
         raise ConfigError(msg, package="distributed") from err
     try:
         client: Any = Client(scheduler, timeout=30, set_as_default=False)  # type: ignore[no-untyped-call]
-    except (OSError, TimeoutError) as err:
+    except (OSError, TimeoutError, ValueError) as err:
         msg = f"no Dask scheduler answers at {scheduler}: {err}; start one with `dask scheduler`"
         raise ConfigError(msg, scheduler=scheduler) from err
     with client:
-        workers = max(sum(client.nthreads().values()), 1)
 
         def submit(function: Any, *args: Any) -> Any:
             return client.submit(function, *args, pure=False, retries=1)
 
-        yield from _feed(submit, parts, recipe, folder, stopped, workers)
+        def count() -> int:
+            return max(int(sum(client.nthreads().values())), 1)
+
+        yield from _feed(submit, parts, recipe, folder, stopped, count)
 
 
 def _feed(
@@ -139,7 +185,7 @@ def _feed(
     recipe: Recipe,
     folder: str,
     stopped: Callable[[], bool],
-    workers: int,
+    count_workers: Callable[[], int],
 ) -> Iterator[Outcome]:
     """Keep workers busy with few parts at a time; those under way are finished when it is stopped."""
     waiting: deque[tuple[Part, Any]] = deque()
@@ -147,7 +193,7 @@ def _feed(
         if stopped():
             break
         waiting.append((part, submit(run_limited, part, recipe, folder)))
-        while len(waiting) > workers * AHEAD:
+        while len(waiting) > count_workers() * AHEAD:
             yield _take(waiting)
     while waiting:
         yield _take(waiting)

@@ -147,7 +147,7 @@ def test_whoever_works_the_bytes_are_the_same(
     config.max_workers = 3
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
     Orchestrator(config, output=tmp_path / "threads").execute()
-    monkeypatch.setattr("snapdb.bulk.running.orchestrator.USE_THREADS", False)
+    monkeypatch.setattr("snapdb.bulk.running.workers.LARGE_PX", 0)
     Orchestrator(config, output=tmp_path / "processes").execute()
     assert digest(tmp_path / "one") == digest(tmp_path / "threads") == digest(tmp_path / "processes")
 
