@@ -6,12 +6,15 @@ from uuid import UUID
 
 import rich_click as click
 
+from .keeping import name_reason
 from .pictures import check_png, write_picture
 from .session import Session, archive_option, pass_session
 from .values import DEC, RA, SIZE
 
 if TYPE_CHECKING:
     from snapdb.archive.image import Image
+
+_COLOURS = ("red", "green", "blue")
 
 
 @click.command("colour")
@@ -73,7 +76,7 @@ def command(session: Session, /, red: UUID, green: UUID, blue: UUID, output: Pat
 
 def _cut(images: "list[Image]", options: dict[str, Any]) -> "list[Image]":
     """Cut the square out of the first, and what covers it out of the others when they are resampled."""
-    from snapdb.errors import UsageError
+    from snapdb.errors import NoOverlapError, UsageError
 
     cutouts: list[Image] = []
     for number, image in enumerate(images):
@@ -84,5 +87,11 @@ def _cut(images: "list[Image]", options: dict[str, Any]) -> "list[Image]":
         if number and options["align"]:
             ratio = (cutouts[0].pixel_scale or 1.0) / (image.pixel_scale or 1.0)
             pixels = int(1.5 * ratio * cutouts[0].width) + 4  # it may be turned by 45 degrees
-        cutouts.append(image.get_ra_dec_cutout(options["ra"], options["dec"], pixels, mode="partial"))
+        try:
+            cutouts.append(image.get_ra_dec_cutout(options["ra"], options["dec"], pixels, mode="partial"))
+        except NoOverlapError as err:
+            place = f"ra={options['ra']:.6f}, dec={options['dec']:.6f}"
+            reason = name_reason(image.id, err)
+            msg = f"the square at {place} is off {_COLOURS[number]}, image {image.id}: {reason}"
+            raise NoOverlapError(msg, **err.fields) from err
     return cutouts

@@ -45,6 +45,7 @@ def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None
 
     A cell of the sky counts for an image if its centre lies in the image's footprint. Without
     --moc, --depth and --picture, prints the area, and the median and greatest depth of each band.
+    Kept cutouts do not count, unless --kind asks for them.
 
     \b
     For example:

@@ -44,7 +44,11 @@ _WHAT: tuple[_Option, ...] = (
     (("--filepath-glob",), {"metavar": "PATTERN", "help": "Files such as 'night1/*.fits'."}),
     (
         ("--property", "properties"),
-        {"multiple": True, "type": PROPERTY, "help": "NAME=VALUE, NAME>=X or NAME<=X; may be repeated."},
+        {
+            "multiple": True,
+            "type": PROPERTY,
+            "help": "NAME=VALUE, NAME>=X or NAME<=X, header keywords in lower case.",
+        },
     ),
 )
 _RANGES: tuple[_Option, ...] = (

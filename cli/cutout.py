@@ -9,7 +9,7 @@ import rich_click as click
 
 from .criteria import check_tag, make_criteria, search_options
 from .failures import PART_FAILED
-from .keeping import Keeping, check_options, choose_provenances, find_sources
+from .keeping import Keeping, check_options, choose_provenances, find_sources, name_reason
 from .outputs import STDOUT, refuse_terminal, write_stdout
 from .session import Session, archive_option, pass_session, say
 from .targets import choose_targets, list_candidates
@@ -139,7 +139,7 @@ def _cut(image: "Image", path: Path, options: dict[str, Any], *, alone: bool) ->
     except (NoOverlapError, PartialOverlapError, FormatError, StorageError) as err:
         if alone:
             raise
-        say(f"no cutout of image {image.id}: {err}")
+        say(f"no cutout of image {image.id}: {name_reason(image.id, err)}")
         return False
     click.echo(path)
     return True

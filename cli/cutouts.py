@@ -10,6 +10,7 @@ import rich_click as click
 from .bulk import OF_A_CATALOGUE, read_setting, run_catalogue
 from .criteria import check_tag, make_criteria, search_options
 from .failures import NOTHING_FOUND, PART_FAILED
+from .keeping import name_reason
 from .outputs import check_file
 from .session import Session, archive_option, pass_session, say
 from .values import SIZE, Size
@@ -239,9 +240,12 @@ def _report(cutouts: "CutoutSet", output: str, written: int, table: Path | None,
     if cutouts.image_count == 0:
         say("no image matches; nothing was written")
         return 0
-    say(f"{output}: {written} cutouts of {cutouts.image_count} images")
+    if written:
+        say(f"{output}: {written} cutouts of {cutouts.image_count} images")
+    else:
+        say(f"none of {cutouts.image_count} images gives a cutout; nothing was written")
     for row in missing[:_REASONS]:
-        say(f"no cutout of image {row['image_id']}: {row['reason']}")
+        say(f"no cutout of image {row['image_id']}: {name_reason(row['image_id'], row['reason'])}")
     if len(missing) > _REASONS:
         say(f"... and {len(missing) - _REASONS} more; --table FILE has all reasons")
     return len(missing)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
     from snapdb.model.image import ImageRecord
 
+_SAMPLE = 1000
+"""Images whose properties are looked at when one is asked for that there is not."""
+
 _FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "parquet")
 
 
@@ -26,7 +29,11 @@ _FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "parquet")
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("--count", is_flag=True, help="Print how many there are, and nothing else.")
-@click.option("--nearest", metavar="MJD|DATE", help="Only those begun nearest to this time: one, or --limit.")
+@click.option(
+    "--nearest",
+    metavar="MJD|DATE",
+    help="Only those begun nearest to this time: one, or --limit; no kept cutouts without --kind.",
+)
 @click.option("--fail-empty", is_flag=True, help="End with code 3 when nothing is found.")
 @archive_option
 @pass_session
@@ -103,6 +110,16 @@ def _explain_nothing(archive: "Archive", criteria: dict[str, Any]) -> Iterator[s
     if archive.count_images() == 0:
         yield "  the archive is empty; fill it with `snapdb ingest PATH...`"
         return
+    yield from _explain_names(archive, criteria)
+    if "ra" in criteria and "dec" in criteria and len(criteria) > 2:
+        covering = archive.count_images(ra=criteria["ra"], dec=criteria["dec"])
+        yield f"  without the other criteria: {covering} at this position"
+    elif "ra" in criteria:
+        yield "  the position is in no image's footprint; positions are ICRS, --ra in degrees or 12h30m10s"
+
+
+def _explain_names(archive: "Archive", criteria: dict[str, Any]) -> Iterator[str]:
+    """Yield which of the names asked for no image has, and what there is."""
     for name in ("band", "kind", "instrument", "sca"):
         if name in criteria:
             there = [v for v in archive.registry.values(name) if v is not None]
@@ -110,11 +127,28 @@ def _explain_nothing(archive: "Archive", criteria: dict[str, Any]) -> Iterator[s
             if absent:
                 known = ", ".join(_quote(v) for v in there) or "none at all"
                 yield f"  no image has {name} {' or '.join(map(_quote, absent))}; there are: {known}"
-    if "ra" in criteria and "dec" in criteria and len(criteria) > 2:
-        covering = archive.count_images(ra=criteria["ra"], dec=criteria["dec"])
-        yield f"  without the other criteria: {covering} at this position"
-    elif "ra" in criteria:
-        yield "  the position is in no image's footprint; positions are ICRS, --ra in degrees or 12h30m10s"
+    if "process" in criteria and "provenance_tag" not in criteria:
+        there = sorted({made_by.process for made_by in archive.registry.find_provenances()})
+        if criteria["process"] not in there:
+            known = ", ".join(map(_quote, there)) or "none at all"
+            yield f"  no provenance has the process {criteria['process']!r}; there are: {known}"
+    yield from _explain_properties(archive, criteria.get("properties", {}))
+
+
+def _explain_properties(archive: "Archive", asked: "Iterable[str]") -> Iterator[str]:
+    """Yield which of the properties no image has, and what there is."""
+    absent = [
+        name for name in asked if archive.count_images() == archive.count_images(properties={name: None})
+    ]
+    if not absent:
+        return
+    records = archive.find_records(limit=_SAMPLE)
+    there = sorted({name for record in records for name in record.properties})
+    for name in absent:
+        alike = [one for one in there if one.lower() == name.lower()]
+        known = ", ".join(map(_quote, there)) or "none"
+        hint = f"did you mean {alike[0]!r}?" if alike else f"there are: {known}"
+        yield f"  no image has the property {name!r}; {hint}"
 
 
 def _quote(value: object) -> str:

@@ -196,7 +196,7 @@ def _explain(archive: "Archive", files: "Sequence[Location]", instrument: str | 
         try:
             described = archive.explain(path, instrument=instrument)
         except (FormatError, StorageError) as err:
-            click.echo(f"{path}: refused, {err.code}: {err}")
+            click.echo(f"{path}: refused, {err.code}: {str(err).removeprefix(f'{path}: ')}")
             failed += 1
             continue
         for number, image in enumerate(described, start=1):

@@ -76,6 +76,24 @@ def find_sources(archive: "Archive", criteria: Mapping[str, Any]) -> "list[Image
     return images[start:] if limit is None else images[start : start + limit]
 
 
+def name_reason(image_id: object, err: object) -> str:
+    """Give what an error says where its image was named already.
+
+    Parameters
+    ----------
+    image_id
+        Of the image.
+    err
+        The error, or its text.
+
+    Returns
+    -------
+    str
+        Without the image's id.
+    """
+    return str(err).removesuffix(f" [image {image_id}]").replace(f"image {image_id}", "the image")
+
+
 def choose_provenances(
     archive: "Archive", images: "list[Image]", options: Mapping[str, Any]
 ) -> "dict[UUID, Provenance]":
@@ -167,7 +185,7 @@ class Keeping:
         except (NoOverlapError, PartialOverlapError, FormatError, StorageError) as err:
             if alone:
                 raise
-            say(f"no cutout of image {image.id}: {err}")
+            say(f"no cutout of image {image.id}: {name_reason(image.id, err)}")
             return False
         click.echo(saved.id)
         return True

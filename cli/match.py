@@ -43,7 +43,7 @@ def command(ctx: click.RichContext, session: Session, /, catalogue: Path, **opti
 
     CATALOGUE is a CSV, ECSV, FITS or parquet table with columns of positions: ICRS degrees,
     or in the unit that the column has. Of each pair is told: row (counted from 0), image_id,
-    band, mjd.
+    band, mjd. Kept cutouts are left out, unless --kind asks for them.
 
     \b
     For example:

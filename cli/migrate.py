@@ -69,6 +69,7 @@ def command(session: Session, /, **options: Any) -> None:
     from snapdb.config import read_settings
 
     _check_options(options)
+    _check_version(options["to"], down=options["down"])
     url = find_place(read_settings(url=session.archive)).url
     limits = {f"{name}_s": options[name] or None for name in ("lock_timeout", "statement_timeout")}
     if options["sql"]:
@@ -93,6 +94,19 @@ def _check_options(options: "Mapping[str, Any]") -> None:
     if options["down"] and options["sql"]:
         msg = "--sql prints the way up; leave out --down"
         raise click.UsageError(msg)
+
+
+def _check_version(asked: str | None, *, down: bool) -> None:
+    """Refuse a version that there is not: it is the call that is wrong, not the database."""
+    from snapdb.errors import UsageError
+    from snapdb.registry.schema import known_versions
+
+    known = known_versions()
+    if asked in (None, "head", *known) or (down and asked == "base"):
+        return
+    names = f"{', '.join(known)}; name one of these, or 'head'"
+    msg = f"there is no schema version {asked!r}; this snapdb knows {names}"
+    raise UsageError(msg, asked=asked, known=known)
 
 
 def _print_statements(url: str, to: str, limits: "Mapping[str, float | None]") -> None:

@@ -30,7 +30,13 @@ _LOOKS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--limits",), {"type": (float, float), "help": "Black and white, in the data's units."}),
     (("--cmap",), {"metavar": "NAME", "help": "Colour map of matplotlib; grey by default."}),
     (("--north-up",), {"is_flag": True, "default": None, "help": "North up, east left."}),
-    (("--bad",), {"metavar": "COLOUR", "help": "Of bad pixels: transparent (the default), red, data ..."}),
+    (
+        ("--bad",),
+        {
+            "metavar": "COLOUR",
+            "help": "Of flagged pixels: transparent (the default), red, data ...; NaN is always transparent.",
+        },
+    ),
     (("--longest",), {"type": click.IntRange(1, 2**14), "help": "Longer side of the picture, pixels."}),
 )
 

@@ -165,7 +165,8 @@ def _planes(images: "Sequence[Image]", *, align: bool) -> list[FloatArray]:
         else:
             msg = (
                 f"{colour.lower()} ({image.label}) does not share the grid of red ({first.label}): it is "
-                f"{mismatch}, where {_SAME_PX} are allowed; cut images of one grid, or give align=True"
+                f"{mismatch}, where {_SAME_PX} are allowed; cut images of one grid, or give align=True "
+                "(--align)"
             )
             raise ShapeError(msg, colour=colour.lower(), pixels=mismatch.pixels)
     return planes

@@ -7,6 +7,7 @@ from uuid import UUID
 from snapdb.archive.image import Image
 from snapdb.archive.lineage import as_provenance_id
 from snapdb.archive.listing import ImageList
+from snapdb.archive.originals import find_nearest_originals, find_originals
 from snapdb.archive.values import as_uuid
 from snapdb.errors import NotFoundError, SearchError, UsageError
 from snapdb.model.image import ImageRecord
@@ -117,7 +118,8 @@ class Finding:
         limit : int
             How many.
         **criteria : object
-            Which images; see :meth:`find_images`. Images without ``mjd`` are not found.
+            Which images; see :meth:`find_images`. Images without ``mjd`` are not found; kept cutouts
+            are left out unless ``kind`` asks for them.
 
         Returns
         -------
@@ -134,8 +136,9 @@ class Finding:
                 msg = f"{name} was given; the nearest in time come in the order of their distance"
                 raise SearchError(msg, parameter=name)
         search = self.make_search(**criteria, limit=limit)
-        found = self.registry.find_nearest_in_time(search, make_search(mjd=time).equals["mjd"][0])
-        return self._list(found)
+        return self._list(
+            find_nearest_originals(self._archive, search, make_search(mjd=time).equals["mjd"][0])
+        )
 
     def find_epochs(self, ra: Any, dec: Any = None, **criteria: Any) -> dict[str | None, ImageList[Image]]:
         """Find every image that contains a position, by band.
@@ -145,7 +148,8 @@ class Finding:
         ra, dec : float, str, Quantity or SkyCoord
             The position, ICRS.
         **criteria : object
-            Which images; see :meth:`find_images`.
+            Which images; see :meth:`find_images`. Kept cutouts are left out unless ``kind`` asks
+            for them: they would count an epoch twice.
 
         Returns
         -------
@@ -159,7 +163,8 @@ class Finding:
             If a criterion cannot be.
         """
         epochs: dict[str | None, ImageList[Image]] = {}
-        for image in self.find_images(ra=ra, dec=dec, **{"order_by": "mjd", **criteria}):
+        asked = {"order_by": "mjd", **criteria, "ra": ra, "dec": dec}
+        for image in self._list(find_originals(lambda rest: self.find_records(**rest), asked)):
             epochs.setdefault(image.band, ImageList()).append(image)
         return {band: epochs[band] for band in sorted(epochs, key=lambda name: (name is None, name or ""))}
 

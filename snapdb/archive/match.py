@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapdb.archive.guard import check_output
+from snapdb.archive.originals import search_originals
 from snapdb.archive.paths import PathLike
 from snapdb.archive.positions import load_arrow, take_positions
 from snapdb.errors import UsageError
@@ -289,16 +290,18 @@ def match(
     ----------
     archive : Archive
         What is asked.
-    table : Table, path, SkyCoord or pair of arrays
-        An astropy table; a CSV, ECSV, parquet or FITS file; or ``(ra, dec)``. Without
-        units, numbers are ICRS degrees.
+    table : Table, path, SkyCoord, mapping, or arrays
+        An astropy, Arrow or pandas table; a CSV, ECSV, parquet or FITS file; a dictionary of
+        columns; ``(ra, dec)``; or one array of shape (rows, 2). Without units, numbers are
+        ICRS degrees.
     ra, dec : str
         Names of the table's columns.
     on_error : str
-        What becomes of rows that hold no position (not finite, masked, or beyond a pole):
+        What becomes of rows that hold no position (empty, no number, not finite, or beyond a pole):
         ``raise`` refuses the table, ``skip`` leaves them out and lists them in the result.
     **criteria : object
-        Which images, as :meth:`snapdb.Archive.find_images` takes them.
+        Which images, as :meth:`snapdb.Archive.find_images` takes them. Kept cutouts are left out
+        unless ``kind`` asks for them.
 
     Returns
     -------
@@ -319,12 +322,13 @@ def match(
     if on_error not in get_args(OnBadRow):
         msg = f"on_error={on_error!r} is unknown; expected one of {', '.join(get_args(OnBadRow))}"
         raise UsageError(msg, on_error=on_error)
-    search = archive.make_search(**criteria)
-    right, up = take_positions(table, ra, dec)
+    search = search_originals(archive, criteria)
+    odd: dict[int, str] = {}
+    right, up = take_positions(table, ra, dec, odd=odd)
     bad = ~(np.isfinite(right) & (np.abs(up) <= 90.0))
     skipped = np.flatnonzero(bad)
     if len(skipped) and on_error == "raise":
-        raise _describe_bad(right, up, skipped)
+        raise _describe_bad(table, right, up, skipped, odd)
     positions = SortedPositions(*_settle(right, up, bad))
     return MatchResult(archive, search, positions, rows=len(right), skipped=skipped)
 
@@ -336,14 +340,18 @@ def _settle(ra: FloatArray, dec: FloatArray, bad: BoolArray) -> tuple[FloatArray
     return np.where(bad, np.nan, wrapped), np.where(bad, np.nan, dec)
 
 
-def _describe_bad(ra: FloatArray, dec: FloatArray, rows: IntArray) -> UsageError:
-    """Make the error that names rows without a position."""
+def _describe_bad(
+    table: Any, ra: FloatArray, dec: FloatArray, rows: IntArray, odd: dict[int, str]
+) -> UsageError:
+    """Make the error that names rows without a position, and the file that they are in."""
     first = rows[:_SHOWN].tolist()
-    shown = ", ".join(f"{row} (ra {ra[row]:g}, dec {dec[row]:g})" for row in first)
+    shown = ", ".join(f"{row} ({odd.get(row) or f'ra {ra[row]:g}, dec {dec[row]:g}'})" for row in first)
+    where = f"{table}: " if isinstance(table, str | Path) else ""
     more = f" and {len(rows) - len(first)} more" if len(rows) > len(first) else ""
     msg = (
-        f"{len(rows)} of {len(ra)} rows hold no position, counted from 0: {shown}{more}; expected finite "
-        "right ascensions, and declinations from -90 to 90 degrees; on_error='skip' leaves them out"
+        f"{where}{len(rows)} of {len(ra)} rows hold no position, counted from 0: {shown}{more}; expected "
+        "finite right ascensions, and declinations from -90 to 90 degrees; on_error='skip' "
+        "(--on-error skip) leaves them out"
     )
     return UsageError(msg, rows=rows.tolist())
 

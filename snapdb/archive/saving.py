@@ -1,7 +1,7 @@
 """Writing an image to files, each whole or not at all, never over a registered one."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from snapdb.archive.guard import check_output
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def save_image(
     image: "Image",
-    which: str,
+    which: str | PurePath,
     imagepath: Path | None,
     noisepath: PathLike | None,
     flagspath: PathLike | None,
@@ -62,7 +62,7 @@ def _read_others(path: Path) -> dict[str, PixelArray]:
     return dict(zip(names, held.read_planes(names), strict=True))
 
 
-def _planes_to_write(image: "Image", which: str) -> list[str]:
+def _planes_to_write(image: "Image", which: str | PurePath) -> list[str]:
     """Give the names of the planes that a call means."""
     have = image.plane_names
     if which == "all":
@@ -70,8 +70,10 @@ def _planes_to_write(image: "Image", which: str) -> list[str]:
             msg = f"{image.label} has no data to save"
             raise UsageError(msg)
         return list(have)
-    if which not in have:
+    if not isinstance(which, str) or which not in have:
         msg = f"which={which!r}: {image.label} has {', '.join(have) or 'no planes'}"
+        if isinstance(which, PurePath) or {".", "/"} & set(str(which)):
+            msg += f"; give the file as path={str(which)!r}"
         raise UsageError(msg, which=which)
     return [which]
 

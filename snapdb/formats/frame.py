@@ -65,6 +65,8 @@ class HduFrame:
     """The rows of that table, without its heap; empty where it is longer than any real one."""
     array: StoredArray | None = None
     """Where the numbers lie in an ASDF file; None in FITS."""
+    left_out: tuple[str, ...] = ()
+    """Of the first frame of an ASDF file: the arrays that make no frame, in words."""
 
     @cached_property
     def cards(self) -> Cards:

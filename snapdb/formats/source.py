@@ -120,8 +120,15 @@ def name_contents(frames: Iterable[HduFrame], *, celestial: bool = False) -> str
     str
         Such as ``"HDU 1: a table of 15 rows"``.
     """
-    parts = [f"HDU {f.index}: {_name_frame(f, celestial=celestial)}" for f in frames if f.data_size]
+    known = list(frames)
+    parts = [f"{_name_place(f)}: {_name_frame(f, celestial=celestial)}" for f in known if f.data_size]
+    parts += [text for f in known for text in f.left_out]
     return "; ".join(parts[:6]) + (f"; and {len(parts) - 6} more" if len(parts) > 6 else "") or "headers only"
+
+
+def _name_place(frame: HduFrame) -> str:
+    """Say where a frame lies: its HDU, or its keys in an ASDF file."""
+    return f"HDU {frame.index}" if frame.array is None else ".".join(frame.array.path)
 
 
 def _name_frame(frame: HduFrame, *, celestial: bool) -> str:

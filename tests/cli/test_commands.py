@@ -99,6 +99,7 @@ def test_explain_names_the_card_that_each_value_came_from(bench: Bench) -> None:
     refused = bench.run("ingest", "--explain", str(bench.survey.folder / "broken/table_only.fits"))
     assert refused.exit_code == 4
     assert "not_an_image" in refused.stdout
+    assert refused.stdout.count("table_only.fits") == 1
 
 
 def test_a_process_with_version_and_parameters_is_the_images_provenance(bench: Bench, tmp_path: Path) -> None:
@@ -198,6 +199,14 @@ def test_nothing_found_says_what_would_help(bench: Bench) -> None:
     assert result.exit_code == 0
     assert result.stdout == ""
     assert "no image has band 'Y'; there are: 'g', 'i', 'r'" in result.stderr
+    upper = bench.run("find", "--property", "FILTER=r").stderr
+    assert "no image has the property 'FILTER'; did you mean 'filter'?" in " ".join(upper.split())
+    strange = bench.run("find", "--property", "nothing>=1").stderr
+    assert "no image has the property 'nothing'; there are: 'bunit'," in " ".join(strange.split())
+    wrong = bench.run("find", "--process", "redux").stderr
+    made_by = bench.run("show", bench.ids()[0]).stdout
+    known = " ".join(wrong.split()).split("no provenance has the process 'redux'; there are: ")[1]
+    assert known.split("'")[1] in made_by
     strict = bench.run("find", "--band", "Y", "--fail-empty")
     assert strict.exit_code == 3
 

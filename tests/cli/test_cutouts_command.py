@@ -42,6 +42,19 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(survey, tmp_path / "archive")
 
 
+def test_nothing_written_is_not_named(bench: Bench, tmp_path: Path) -> None:
+    out = tmp_path / "sn.fits"
+    result = bench.run("--size", "100001", "--mode", "strict", "--band", "r", "-o", str(out))
+    want = bench.survey.images_of(bench.survey.supernova, band="r")
+    said = " ".join(result.stderr.split())
+    assert f"none of {len(want)} images gives a cutout; nothing was written" in said
+    assert str(out) not in said
+    assert not out.exists()
+    with snapdb.connect(bench.archive) as archive:
+        ids = [str(image.id) for image in archive.find_images(band="r")]
+    assert {said.count(id_) for id_ in ids} <= {0, 1}
+
+
 def test_a_stack_with_its_table(bench: Bench, tmp_path: Path) -> None:
     out, table = tmp_path / "sn.fits", tmp_path / "sn.ecsv"
     result = bench.run("--size", "31", "--band", "r", "-o", str(out), "--table", str(table))

@@ -86,6 +86,26 @@ def test_count_prints_the_number_of_pairs(bench: Bench) -> None:
     assert bench.match(bench.catalogue, "--count").stdout == f"{len(bench.expected())}\n"
 
 
+def test_text_that_is_no_number_is_a_row_without_position(bench: Bench, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    (ra, dec), *_ = bench.positions
+    bad.write_text(f"ra,dec\n{ra!r},{dec!r}\nxx,{dec!r}\n,{dec!r}\n{ra!r},{dec!r}\n")
+    refused = bench.match(bad)
+    assert refused.exit_code == 2
+    said = " ".join(refused.stderr.split())
+    assert "bad.csv" in said
+    assert "2 of 4 rows" in said
+    assert "1 (ra 'xx')" in said
+    assert "--on-error skip" in said
+    result = bench.match(bad, "--on-error", "skip")
+    assert result.exit_code == 0, result.stderr
+    assert "2 rows hold no position and were left out: 1, 2" in result.stderr
+    ids = {image for row, image in bench.expected() if row == 0}
+    assert pairs_in(result.stdout) == {(row, image) for row in (0, 3) for image in ids}
+    missing = " ".join(bench.match(bad, "--ra-column", "RA").stderr.split())
+    assert "--ra-column" in missing
+
+
 def test_columns_can_have_other_names(bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "named.csv"
     bench.write(path, bench.positions, "RA_ICRS,DE_ICRS")

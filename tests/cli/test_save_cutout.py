@@ -194,6 +194,26 @@ def test_pictures_never_take_the_place_of_what_must_stay(bench: Bench, tmp_path:
     )
 
 
+def test_an_image_without_cutout_is_named_once(bench: Bench, tmp_path: Path) -> None:
+    result = bench.run("cutout", *bench.at, "--size", "100001", "-o", tmp_path / "sn_{band}.fits")
+    assert result.exit_code == 4
+    with snapdb.connect(bench.archive) as archive:
+        ids = [str(image.id) for image in archive.find_images()]
+    assert {result.stderr.count(id_) for id_ in ids if id_ in result.stderr} == {1}
+
+
+def test_colour_off_an_image_names_the_place_and_the_image(bench: Bench, tmp_path: Path) -> None:
+    with snapdb.connect(bench.archive) as archive:
+        first = archive.find_images()[0]
+    off = ("--ra", repr(first.ra), "--dec", repr(first.dec + 1.0), "--size", "11")
+    result = bench.run("colour", first.id, first.id, first.id, *off, "-o", tmp_path / "c.png")
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert f"dec={first.dec + 1.0:.6f}" in said
+    assert said.count(str(first.id)) == 1
+    assert "red" in said
+
+
 def test_colour_draws_three(bench: Bench, tmp_path: Path) -> None:
     ids = [image_id(bench, band) for band in "irg"]
     path = tmp_path / "rgb.png"

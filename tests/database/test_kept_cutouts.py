@@ -121,6 +121,31 @@ def test_it_is_found_by_kind_position_and_parent(archive: Archive, parent: snapd
     assert [u.id for u in ancestry.provenance.upstreams] == [parent.provenance_id]
 
 
+def test_a_kept_cutout_is_no_epoch_of_its_own(archive: Archive, parent: snapdb.Image) -> None:
+    pytest.importorskip("mocpy")
+    ra, dec = (float(v) for v in parent.pixel_to_world(40, 50))
+
+    def count(**criteria: Any) -> tuple[int, ...]:
+        epochs = archive.find_epochs(ra, dec, **criteria)
+        assert parent.mjd is not None
+        nearest = archive.find_nearest_in_time(parent.mjd, limit=9, **criteria)
+        depth = archive.compute_depth(order=14, **criteria)
+        pairs = archive.match(([ra], [dec]), **criteria).count()
+        area = len(archive.compute_moc(max_order=14, **criteria).flatten())
+        return sum(map(len, epochs.values())), len(nearest), pairs, int(depth.values.sum()), area
+
+    before = count()  # the oracle: the archive without cutouts
+    saved = [keeping.save_cutout(archive, parent.get_cutout(40, 50, n)) for n in (15, 17)]
+    assert count() == before
+    assert count(kind=["exposure", "cutout"])[:3] == tuple(n + len(saved) for n in before[:3])
+    assert count(kind="cutout")[:3] == (2, 2, 2)
+    ids = [i.id for images in archive.find_epochs(ra, dec, limit=1, offset=1).values() for i in images]
+    (_, second, *_) = archive.find_images(ra=ra, dec=dec, kind="exposure", order_by="mjd")
+    assert ids == [second.id]
+    (nearest,) = archive.find_nearest_in_time(parent.mjd)
+    assert nearest.id == parent.id
+
+
 def test_asking_twice_costs_one_file_and_one_row(archive: Archive, parent: snapdb.Image) -> None:
     first = keeping.save_cutout(archive, parent.get_cutout(40, 50, 15))
     stamp = files_in(archive)[0].stat().st_mtime_ns

@@ -203,6 +203,9 @@ def test_arrays_coordinates_and_units_are_taken(archive: Archive, sky: Table) ->
     assert match(archive, [ra.tolist(), dec.tolist()]).count() == wanted
     assert match(archive, (ra - 360.0, dec)).count() == pytest.approx(wanted, abs=8)  # vertices lose digits
     assert match(archive, quantities).count() == wanted
+    assert match(archive, {"ra": ra, "dec": dec.tolist()}).count() == wanted
+    assert match(archive, np.column_stack((ra, dec))).count() == wanted
+    assert match(archive, sky.as_array()).count() == wanted
     assert match(archive, pa.table({"ra": ra, "dec": dec})).count() == wanted
     assert match(archive, hours, ra="a", dec="d").count() == pytest.approx(wanted, abs=30)  # likewise
     inner = sky[:260]
@@ -237,6 +240,11 @@ def test_masked_rows_hold_no_position(archive: Archive) -> None:
     assert match(archive, table, on_error="skip").skipped.tolist() == [1]
     arrow = pa.table({"ra": [10.0, None, 10.0], "dec": [20.0, 20.0, 20.0]})
     assert match(archive, arrow, on_error="skip").skipped.tolist() == [1]
+    texts = MaskedColumn(["10", "10", "10"], mask=[False, True, False])
+    table = Table({"ra": texts, "dec": ["+20", "20", "north"]})
+    result = match(archive, table, on_error="skip")
+    assert result.skipped.tolist() == [1, 2]
+    assert set(result.to_table()["row"]) == {0}
 
 
 @pytest.mark.parametrize(
@@ -247,7 +255,10 @@ def test_masked_rows_hold_no_position(archive: Archive) -> None:
         (Table({"ra": [1.0], "dec": [1.0]}, units={"ra": "m"}), {}, UnitError, "angle"),
         (([1.0, 2.0], [1.0, 2.0, 3.0]), {}, ShapeError, "fit together"),
         ((1.0, 2.0), {}, ShapeError, "one column"),
-        (7, {}, UsageError, "none in a int"),
+        (7, {}, UsageError, r"a int is no table of positions; expected .* shape \(rows, 2\)"),
+        (np.zeros((3, 4)), {}, UsageError, r"a ndarray of shape \(3, 4\) is no table"),
+        ({"RA": [1.0], "dec": [1.0]}, {}, UsageError, "no column 'ra'; there are RA, dec"),
+        (Table({"ra": ["xx", "1"], "dec": [1.0, 1.0]}), {}, UsageError, r"1 of 2 rows .* 0 \(ra 'xx'\)"),
         ("nowhere.csv", {}, ObjectMissingError, "no such file"),
         ((np.zeros(1), np.zeros(1)), {"on_error": "stop"}, UsageError, "raise, skip"),
         ((np.zeros(1), np.zeros(1)), {"bands": "r"}, SearchError, "did you mean 'band'"),

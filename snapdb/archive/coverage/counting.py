@@ -15,6 +15,7 @@ from snapdb.archive.coverage.cells import (
     load_nested,
 )
 from snapdb.archive.coverage.depth import Band, DepthMap, Depths, Quantity
+from snapdb.archive.originals import search_originals
 from snapdb.errors import UsageError
 from snapdb.sky.matching import CutFootprints, SortedPositions
 from snapdb.sky.vectors import to_radec
@@ -59,7 +60,8 @@ def compute_depth(
     quantity : str
         ``epochs`` counts images, ``exptime`` adds up their exposure times.
     **criteria : object
-        Which images, as :meth:`snapdb.Archive.find_images` takes them.
+        Which images, as :meth:`snapdb.Archive.find_images` takes them. Kept cutouts are left out
+        unless ``kind`` asks for them.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def compute_depth(
         raise UsageError(msg, quantity=quantity)
     load_mocpy()
     load_nested()
-    search = archive.make_search(**criteria)
+    search = search_originals(archive, criteria)
     level = _choose_order(archive, search) if order is None else check_order(order)
     seconds = _read_seconds(archive, search) if quantity == "exptime" else None
     counter = _Counter(level, seconds)

@@ -11,6 +11,7 @@ import numpy as np
 
 from snapdb.archive.coverage.cells import check_order, load_mocpy
 from snapdb.archive.guard import check_output
+from snapdb.archive.originals import search_originals
 from snapdb.archive.paths import PathLike
 from snapdb.errors import UsageError
 from snapdb.storage import write_atomically
@@ -43,7 +44,8 @@ def compute_moc(archive: "Archive", *, max_order: int = DEFAULT_ORDER, **criteri
         Of the finest HEALPix cells, 0 to 29. Every cell that a footprint touches is in the
         map, so that it is larger than the footprints by up to a cell at their edges.
     **criteria : object
-        Which images, as :meth:`snapdb.Archive.find_images` takes them.
+        Which images, as :meth:`snapdb.Archive.find_images` takes them. Kept cutouts are left out
+        unless ``kind`` asks for them.
 
     Returns
     -------
@@ -75,7 +77,7 @@ def _iter_rings(archive: "Archive", criteria: dict[str, Any], batch: int) -> Ite
 
     The finer the cells, the more of them line a footprint, and the fewer footprints are held at once.
     """
-    search = archive.make_search(**criteria)
+    search = search_originals(archive, criteria)
     for block in archive.registry.iter_footprints(search, batch=batch):
         ids = [UUID(bytes=row.tobytes()) for row in block.ids]
         outlines = archive.registry.get_footprints(ids).values()

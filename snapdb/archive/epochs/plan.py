@@ -9,6 +9,7 @@ import numpy as np
 
 from snapdb.archive.cutting import LARGEST_PX, as_fill_value
 from snapdb.archive.image import Image
+from snapdb.archive.originals import find_originals
 from snapdb.archive.planes import FilePlanes
 from snapdb.errors import (
     NotFoundError,
@@ -203,12 +204,7 @@ def plan_epochs(archive: "Archive", ask: Ask, criteria: dict[str, Any]) -> list[
 
 def _find_once(archive: "Archive", ask: Ask, criteria: dict[str, Any]) -> "list[ImageRecord]":
     """Find the images, without cutouts that are kept of them, which would count an epoch twice."""
-    if criteria.get("kind") is not None:
-        return _find(archive, ask, criteria)
-    rest = {name: value for name, value in criteria.items() if name not in ("limit", "offset")}
-    found = [record for record in _find(archive, ask, rest) if record.kind != "cutout"]
-    skipped, limit = criteria.get("offset") or 0, criteria.get("limit")
-    return found[skipped:] if limit is None else found[skipped : skipped + limit]
+    return find_originals(lambda rest: _find(archive, ask, rest), criteria)
 
 
 def _find(archive: "Archive", ask: Ask, criteria: dict[str, Any]) -> "list[ImageRecord]":

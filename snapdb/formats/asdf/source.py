@@ -1,11 +1,12 @@
 """An ASDF file as a scanned source of frames."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from snapdb.formats.asdf.blocks import scan_blocks
 from snapdb.formats.asdf.cards import show_value, to_cards
-from snapdb.formats.asdf.tree import Tree, find_arrays, load_tree
+from snapdb.formats.asdf.tree import Tree, find_arrays, load_tree, name_left_out
 from snapdb.formats.asdf.wcs import fit_header, load_gwcs, read_info
 from snapdb.formats.cards import format_card
 from snapdb.formats.frame import HduFrame, StoredArray
@@ -47,7 +48,7 @@ def scan_asdf(stream: BinaryIO, size: int, *, name: str = "file") -> list[HduFra
     blocks = scan_blocks(stream, size, name=name)
     tree = load_tree(stream, name)
     meta = to_cards(tree)
-    frames = [_frame(0, meta, None)]
+    frames = [replace(_frame(0, meta, None), left_out=name_left_out(tree))]
     for number, array in enumerate(find_arrays(tree, blocks, name), 1):
         cards = _array_cards(array)
         if array.path[-1] == "data":

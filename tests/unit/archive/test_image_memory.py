@@ -115,6 +115,9 @@ def test_big_endian_arrays_come_back_native(image: snapdb.Image) -> None:
 def test_get_data_names_what_it_takes(image: snapdb.Image) -> None:
     (data,) = image.get_data("data")
     assert data is image.data
+    for which in ("x.fits", Path("x.fits")):
+        with pytest.raises(UsageError, match=r"give the file as path='x.fits'"):
+            image.save(which)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="which='dta'"):
         image.get_data("dta")
 

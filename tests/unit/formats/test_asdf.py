@@ -11,7 +11,9 @@ import pytest
 from snapdb import Image
 from snapdb.errors import ConfigError, CorruptFileError, NotAnImageError
 from snapdb.formats.asdf.blocks import scan_blocks
+from snapdb.formats.asdf.cards import to_cards
 from snapdb.formats.asdf.decode import unpack
+from snapdb.formats.asdf.tree import load_tree
 from snapdb.formats.describe import describe
 
 asdf = pytest.importorskip("asdf")
@@ -151,6 +153,57 @@ def test_facts(tmp_path: Path) -> None:
     assert Image(tmp_path / "roman.asdf").header["ROMAN.META.INSTRUMENT.OPTICAL_ELEMENT"] == "F158"
 
 
+def read_cards(path: Path) -> Any:
+    """The metadata of a file as a header."""
+    from astropy.io.fits import Header
+
+    with path.open("rb") as stream:
+        return Header.fromstring(to_cards(load_tree(stream, path.name)).decode())
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "scale"),
+    [
+        (60500.3, "mjd", "utc"),
+        (60500.3, "mjd", "tai"),
+        (2460500.8, "jd", "tdb"),
+        (1.72e9, "unix", "utc"),
+        ("2024:191:07:12:00.5", "yday", "utc"),
+        ("2024-07-09T07:12:00.5", "isot", "tt"),
+        (60500.3, "mjd", "ut1"),
+        (2024.52, "jyear", "tt"),
+    ],
+)
+def test_times_of_every_format(tmp_path: Path, value: Any, form: str, scale: str) -> None:
+    from astropy.time import Time
+
+    time = Time(value, format=form, scale=scale)
+    asdf.AsdfFile({"meta": {"start_time": time}}).write_to(tmp_path / "time.asdf")
+    written = read_cards(tmp_path / "time.asdf")["META.START_TIME"]
+    assert abs(Time(written, scale="utc") - time).to_value("s") < 2e-6  # astropy.time, to the digits written
+
+
+def test_an_exposure_begins_when_its_time_in_mjd_says(tmp_path: Path) -> None:
+    from astropy.time import Time
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        meta = make_meta(make_gwcs())
+        meta["exposure"]["start_time"] = Time(60500.3, format="mjd", scale="tai")
+        tree = {"meta": meta, **make_planes()}
+        asdf.AsdfFile({"roman": tree}).write_to(tmp_path / "roman.asdf")
+    (found,) = describe(tmp_path / "roman.asdf")
+    assert found.facts.mjd == pytest.approx(60500.3 - 37.0 / 86400.0, abs=1e-10)  # 37 leap seconds in 2024
+
+
+def test_what_looks_like_a_time_and_is_none_stays(tmp_path: Path) -> None:
+    meta = {"scale": {"value": 2.5, "format": "percent"}, "day": {"value": "soon", "format": "mjd"}}
+    asdf.AsdfFile({"meta": meta}).write_to(tmp_path / "other.asdf")
+    header = read_cards(tmp_path / "other.asdf")
+    assert (header["META.SCALE.VALUE"], header["META.SCALE.FORMAT"]) == (2.5, "percent")
+    assert header["META.DAY.VALUE"] == "soon"
+
+
 def test_cards_of_wcsinfo_serve_where_there_is_no_gwcs(tmp_path: Path) -> None:
     info = {"ctype1": "RA---TAN", "ctype2": "DEC--TAN", "crpix1": 210.5, "crpix2": 200.5, "crval1": 10.0}
     info |= {"crval2": -5.0, "cd1_1": -3e-5, "cd1_2": 0.0, "cd2_1": 0.0, "cd2_2": 3e-5, "cunit1": "deg"}
@@ -209,8 +262,29 @@ def test_damage_inside_a_block_is_noticed(tmp_path: Path) -> None:
 
 def test_what_holds_no_image(tmp_path: Path) -> None:
     asdf.AsdfFile({"numbers": np.zeros((3, 4, 5))}).write_to(tmp_path / "cube.asdf")
-    with pytest.raises(NotAnImageError):
+    with pytest.raises(NotAnImageError, match=r"it holds numbers: a cube of 5x4x3$"):
         describe(tmp_path / "cube.asdf")
+
+
+def test_a_refusal_says_what_an_asdf_file_holds(tmp_path: Path) -> None:
+    def refuse(tree: dict[str, Any], **how: Any) -> str:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            asdf.AsdfFile(tree).write_to(tmp_path / "other.asdf", **how)
+        with pytest.raises(NotAnImageError) as info:
+            describe(tmp_path / "other.asdf")
+        return str(info.value).split("it holds ")[1]
+
+    gwcs = make_gwcs()
+    plane = np.zeros((6, 5))
+    assert refuse({"meta": {"wcs": gwcs}}) == "coordinates without pixels"
+    inline = refuse({"meta": {"wcs": gwcs}, "data": plane}, all_array_storage="inline")
+    assert inline == "data: an array stored inline, which is not supported (write it as a block)"
+    assert refuse({"line": np.zeros(7)}) == "line: a vector of 7"
+    assert refuse({"a": {"data": plane}}) == "a.data: an image 5x6 without celestial coordinates"
+    waves = refuse({"data": plane.astype("complex64")})
+    assert waves == "data: an array 5x6 of complex64, which is not supported"
+    assert refuse({"note": "nothing"}) == "headers only"
 
 
 def test_yaml_that_is_none(tmp_path: Path) -> None:
