@@ -13,6 +13,7 @@ from astropy.time import Time
 from astropy.wcs import WCS
 
 import snapdb
+from snapdb.photometry.psf import ImagePSF
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.DOTALL)
@@ -33,8 +34,12 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             wcs.wcs.cdelt = [-1e-4, 1e-4]
             data = np.full((100, 120), float(number), dtype=np.float32)
             mjd = float(Time("2024-03-01").mjd) + number
-            image = snapdb.Image(data=data, noise=data + 1, wcs=wcs, band=band, mjd=mjd)
+            image = snapdb.Image(data=data, noise=data + 1, wcs=wcs, band=band, mjd=mjd, zeropoint=25.0)
             image.save(path=tmp_path / name / f"{number}.fits")
+    (tmp_path / "targets.csv").write_text("name,ra,dec\nsn,150.11,2.21\n")
+    (tmp_path / "galaxies.csv").write_text("SourceID,RA,Dec,diameter_pixel\ng1,150.11,2.21,20\n")
+    y, x = np.mgrid[-20:21, -20:21]
+    ImagePSF(np.exp(-(x**2 + y**2) / 50.0), 4, is_prf=True).write(tmp_path / "psf.fits")
     return tmp_path
 
 
@@ -51,6 +56,8 @@ def test_shell_commands_work_as_printed(images: Path) -> None:
     assert len(Table.read(images / "nearest.ecsv")) == 1
     assert (images / "observations.parquet").stat().st_size > 0
     assert len(list(images.glob("stamp_*.fits"))) == 2
+    assert len(Table.read(images / "lightcurve.ecsv")) == 3
+    assert (images / "stamps.zarr" / "index.parquet").exists()
 
 
 def test_python_runs_as_printed(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
