@@ -39,6 +39,24 @@ _OF_A_POSITION = (
     "pixel_scale",
     "table",
 )
+_PACKED = (".fz", ".gz", ".bz2", ".zip", ".tar")
+_TABLES = (
+    ".fits",
+    ".fit",
+    ".fts",
+    ".h5",
+    ".hdf5",
+    ".hdf",
+    ".asdf",
+    ".parquet",
+    ".csv",
+    ".ecsv",
+    ".npy",
+    ".npz",
+)
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".apng", ".webp", ".tif", ".tiff")
+_OF_FILES = (*_PACKED, *_TABLES, *_PICTURES, ".toml")
+"""Endings that speak of a file."""
 _NOT_CRITERIA = ("order_by", "limit", "offset", "after")
 
 
@@ -66,6 +84,7 @@ def run_catalogue(ctx: click.Context, session: Session, source: Path, options: M
     from snapdb.bulk.catalogue.configured import open_catalogue
 
     _check_options(ctx)
+    _check_together(options)
     config = _make_config(source, options)
     catalogue = open_catalogue(config)  # what is wrong with it as a whole is said first
     with _connect(session, catalogue) as archive:
@@ -90,6 +109,39 @@ def _check_options(ctx: click.Context) -> None:
         if ctx.get_parameter_source(name) not in (ParameterSource.DEFAULT, None):
             msg = f"--{name.replace('_', '-')} has no place beside a CATALOGUE; see `choose` in its settings"
             raise click.UsageError(msg)
+
+
+def _check_together(options: Mapping[str, Any]) -> None:
+    """Refuse options that contradict each other, and a name of a file where a folder is written."""
+    if options["resume"] and options["overwrite"]:
+        msg = "--resume goes on with the run that is there, --overwrite replaces it; give one of them"
+        raise click.UsageError(msg)
+    if options["preview"] is not None:
+        if options["resume"]:
+            msg = "--preview writes a sheet and runs nothing that --resume could go on with; give one of them"
+            raise click.UsageError(msg)
+        return
+    _check_name(options["output"])
+    is_zarr = Path(options["output"]).suffix.lower() == ".zarr"
+    asked = dict(options["settings"]).get("output_format")
+    if asked is not None and asked != ("zarr" if is_zarr else "fits"):
+        msg = (
+            f"--set output_format={asked} with -o {options['output']}: the name says what is written, "
+            "NAME.zarr for zarr, a folder without an ending for FITS files"
+        )
+        raise click.UsageError(msg)
+
+
+def _check_name(output: str) -> None:
+    """Refuse the name of a file; a folder that is there, or ends in a slash, is none."""
+    suffix = Path(output).suffix.lower()
+    if suffix not in _OF_FILES or output.endswith("/") or Path(output).is_dir():
+        return
+    msg = (
+        f"-o {output}: a CATALOGUE's stamps are written to a folder, not to a {suffix} file; name it "
+        "NAME.zarr for zarr, or without an ending for FITS files"
+    )
+    raise click.UsageError(msg)
 
 
 def _make_config(source: Path, options: Mapping[str, Any]) -> "Config":
@@ -206,7 +258,10 @@ def _report(result: Mapping[str, Any], *, fail_empty: bool) -> int:
         say("stopped before the end; go on with --resume")
         return INTERRUPTED
     if missing:
-        say(f"{missing} of them gave none; {result['report']} says why")
+        counts = ", ".join(f"{count} {code}" for code, count in result["reasons"].items())
+        say(f"{missing} of them gave none: {counts}; {result['report']} says why")
+        if not result["written"] and len(result["reasons"]) == 1:
+            say(f"all for one reason, as the first: {result['example']}")
     click.echo(result["output"])
     if not result["written"] and fail_empty:
         return NOTHING_FOUND

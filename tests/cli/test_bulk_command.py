@@ -130,7 +130,8 @@ def test_bad_rows_are_reported_beside_the_output(bench: Bench, tmp_path: Path) -
     result = bench.run(bench.write_rows("bad.csv", bad), *RAW, "-o", str(out))
     assert result.exit_code == 4, result.stderr
     assert f"{COUNT} stamps of {COUNT + len(bad)} sources" in result.stderr
-    assert f"{len(bad)} of them gave none; {out / 'report.csv'} says why" in result.stderr
+    assert f"{len(bad)} of them gave none: 1 " in result.stderr
+    assert f"1 off_image, 1 duplicate_id; {out / 'report.csv'} says why" in result.stderr
     report = pd.read_csv(out / "report.csv")
     assert report["row"].tolist() == list(range(COUNT, COUNT + len(bad)))
     assert report["code"].tolist() == [
@@ -299,6 +300,52 @@ def test_calls_without_a_catalogue(bench: Bench, arguments: tuple[str, ...], tex
     result = bench.run(*arguments)
     assert result.exit_code == 2
     assert text in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--resume", "--overwrite"), "--overwrite replaces it; give one of them"),
+        (("--resume", "--preview", "3"), "--preview writes a sheet"),
+        (("--band", "r"), "criteria (band) choose nothing"),
+        (("--set", "output_format=fits"), "the name says what is written"),
+        (("--set", "write_to_disk=false"), "snapdb.bulk.iter_batches(config)"),
+        (("--set", "channel_weights=a:1"), "in TOML: {CHANNEL = [1.0, 0.0]"),
+    ],
+)
+def test_calls_that_contradict_themselves(
+    bench: Bench, tmp_path: Path, arguments: tuple[str, ...], text: str
+) -> None:
+    result = bench.run(bench.catalogue, *RAW, *arguments, "-o", str(tmp_path / "stamps.zarr"))
+    assert result.exit_code == 2, result.stderr
+    assert text in " ".join(result.stderr.split())
+    assert not (tmp_path / "stamps.zarr").exists()
+
+
+@pytest.mark.parametrize("name", ["x.fits", "x.h5", "x.FITS", "x.fits.gz"])
+def test_stamps_of_a_catalogue_are_no_file(bench: Bench, tmp_path: Path, name: str) -> None:
+    result = bench.run(bench.catalogue, *RAW, "-o", str(tmp_path / name))
+    assert result.exit_code == 2, result.stderr
+    assert "name it NAME.zarr for zarr, or without an ending" in " ".join(result.stderr.split())
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("channel_weights={g = [1.0], r = [1.0]}", "channel_weights names 2 channels (g, r)"),
+        ("fits_extensions=['SCI']", "no image in extension 'SCI'"),
+    ],
+)
+def test_a_wrong_setting_is_said_once(bench: Bench, tmp_path: Path, setting: str, text: str) -> None:
+    out = tmp_path / "stamps.zarr"
+    result = bench.run(bench.catalogue, *RAW, "--set", setting, "-o", str(out))
+    assert result.exit_code == 4, result.stderr
+    assert f"{COUNT} of them gave none: {COUNT} " in result.stderr
+    said = [line for line in result.stderr.splitlines() if "all for one reason" in line]
+    assert len(said) == 1
+    assert text in said[0]
+    assert pd.read_csv(out / "report.csv")["reason"].nunique() == 1
 
 
 def test_time_that_is_left() -> None:

@@ -15,7 +15,7 @@ from snapdb.bulk.catalogue.filesets import NO_FILESET, FileSets
 from snapdb.bulk.catalogue.piece import Piece
 from snapdb.bulk.catalogue.problem import CatalogueValidationError, Problem, ProblemCode
 from snapdb.bulk.catalogue.rows import Rows
-from snapdb.bulk.catalogue.tables import TableRows, open_table
+from snapdb.bulk.catalogue.tables import TableRows, open_table, say_why
 from snapdb.bulk.catalogue.values import to_floats, to_texts
 from snapdb.errors import FormatError, SnapdbError
 from snapdb.types import BoolArray, FloatArray, IntArray
@@ -196,7 +196,7 @@ class Catalogue:
             except SnapdbError:
                 raise
             except (OSError, ValueError, TypeError) as err:
-                msg = f"catalogue {self.name} cannot be read: {err}"
+                msg = f"catalogue {self.name} cannot be read: {say_why(err)}"
                 raise FormatError(msg, path=str(self.path)) from err
             yield rows
 

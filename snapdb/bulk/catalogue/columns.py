@@ -72,13 +72,28 @@ def find_columns(name: str, there: Sequence[str], units: Mapping[str, str]) -> C
     missing = [wanted for wanted in NEEDED if wanted not in spelled]
     if missing:
         known = ", ".join(there) or "none"
-        msg = f"catalogue {name}: no column {', '.join(missing)}; there are {known}"
+        msg = f"catalogue {name}: no column {', '.join(missing)}; there are {known}{_hint(missing, there)}"
         raise CatalogueValidationError(msg, problems=(), column=missing[0])
     factors = {w: _find_factor(name, w, units[c]) for w, c in spelled.items() if w in _NUMBERS and c in units}
     return Columns(spelled=spelled, factors=factors)
 
 
 _NUMBERS = (RA, DEC, PIXELS, ARCSEC)
+
+
+_OTHER_NAMES = {
+    SOURCE_ID: ("id", "objectid", "objid", "name", "source", "objectname", "number"),
+    RA: ("raj2000", "rightascension", "alpha", "alphaj2000", "radeg", "lon"),
+    DEC: ("decj2000", "dej2000", "declination", "delta", "deltaj2000", "decdeg", "decl", "lat"),
+}
+"""What others call the columns, folded."""
+
+
+def _hint(missing: Sequence[str], there: Sequence[str]) -> str:
+    """Say which columns may be meant by those that are missing."""
+    meant = {w: next((c for c in there if _fold(c) in _OTHER_NAMES[w]), None) for w in missing}
+    pairs = ", ".join(f"{column!r} to {wanted}" for wanted, column in meant.items() if column is not None)
+    return f"; did you mean to rename {pairs}?" if pairs else ""
 
 
 def _fold(name: str) -> str:

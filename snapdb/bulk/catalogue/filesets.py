@@ -93,7 +93,10 @@ class FileSets:
             return
         missing = [path for path in paths if not self._exists(path)]
         if missing:
+            folders = [path for path in missing if Path(path).is_dir()]
             text = f"no such file: {', '.join(missing)}"
+            if folders:
+                text = f"{', '.join(folders)} is a folder: expected a FITS file"
             self._refused[index] = (ProblemCode.MISSING_FILE, text)
 
     def _exists(self, path: str) -> bool:

@@ -78,9 +78,22 @@ def open_table(source: Any) -> TableRows:
     except SnapdbError:
         raise
     except (OSError, ValueError, TypeError, KeyError, IndexError) as err:
-        msg = f"catalogue {path} cannot be read as {suffix}: {err}"
+        msg = f"catalogue {path} cannot be read as {suffix}: {say_why(err)}"
         raise FormatError(msg, path=str(path)) from err
     return opened
+
+
+def say_why(err: Exception) -> str:
+    """Say why a table cannot be read, and what to do where that is known.
+
+    Parameters
+    ----------
+    err
+        What its reader raised.
+    """
+    if isinstance(err, UnicodeDecodeError) or "invalid UTF8" in str(err):
+        return f"its text is not UTF-8: save it as UTF-8 ({err})"
+    return str(err)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

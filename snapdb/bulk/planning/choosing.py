@@ -43,9 +43,10 @@ def plan_run(catalogue: "Catalogue", recipe: Recipe, archive: "Archive | None" =
     Raises
     ------
     UsageError
-        If the catalogue names no files, and there is no archive.
+        If the catalogue names no files, and there is no archive; or names files, and there are criteria.
     """
     refused: list[Refusal] = []
+    _check_criteria(catalogue, recipe)
     if catalogue.names_files:
         sets: Sequence[ImageSet] = FileImages(catalogue.filesets, recipe)
         blocks: Iterator[SourceBlock] = (
@@ -66,6 +67,17 @@ def plan_run(catalogue: "Catalogue", recipe: Recipe, archive: "Archive | None" =
     from dataclasses import replace
 
     return replace(plan, refused=everyone, rows=catalogue.row_count, image_sets=_usable(sets))
+
+
+def _check_criteria(catalogue: "Catalogue", recipe: Recipe) -> None:
+    """Refuse criteria that would have no say."""
+    if catalogue.names_files and recipe.criteria:
+        given = ", ".join(recipe.criteria)
+        msg = (
+            f"catalogue {catalogue.name} names its files in fits_file_paths, so that search criteria "
+            f"({given}) choose nothing; leave them out, or drop the column to have images of the archive"
+        )
+        raise UsageError(msg, catalogue=catalogue.name, criteria=given)
 
 
 def _usable(sets: Sequence[ImageSet]) -> tuple[tuple[Channel, ...], ...]:

@@ -15,10 +15,11 @@ from snapdb.bulk.planning.recipe import Recipe
 from snapdb.errors import MissingKeywordError, NotAnImageError, SnapdbError
 from snapdb.formats.frame import HduFrame
 from snapdb.formats.layouts import make_layout
-from snapdb.formats.source import open_source
+from snapdb.formats.source import name_contents, open_source
 from snapdb.formats.wcs import needs_tables, to_header_text
 from snapdb.model.image import PlaneRecord
 from snapdb.model.layout import Container, PlaneLayout
+from snapdb.model.url import is_url
 from snapdb.pixels.flag_names import BadFlags
 from snapdb.sky.fast.evaluator import FastWCS
 from snapdb.sky.wcs import BaseWCS
@@ -135,6 +136,9 @@ def read_channels(path: str, recipe: Recipe) -> tuple[Channel, ...]:
     ObjectMissingError, UnknownFormatError, CorruptFileError, ProjectionError
         If the file cannot be read.
     """
+    if not is_url(path) and Path(path).is_dir():
+        msg = f"{path} is a folder: expected a FITS file in fits_file_paths"
+        raise NotAnImageError(msg, path=path)
     source = open_source(path)
     container, frames = source.container, source.frames
     chosen = [_find_frame(frames, name, path) for name in recipe.extensions]
@@ -152,10 +156,20 @@ def _find_frame(frames: Sequence[HduFrame], name: Any, path: str) -> HduFrame:
         return planes[0]
     found = _find_named(frames, name)
     if found is None:
-        names = ", ".join(f"{f.index} ({f.name or 'PRIMARY'})" for f in planes) or "none"
-        msg = f"{path}: no image in extension {name!r}; its images are in {names}"
+        msg = f"{path}: no image in extension {name!r}; {_say_what_there_is(frames, planes)}"
         raise NotAnImageError(msg, path=path, extension=str(name))
     return found
+
+
+def _say_what_there_is(frames: Sequence[HduFrame], planes: Sequence[HduFrame]) -> str:
+    """Say where a file has its images, or what it has instead."""
+    if planes:
+        return "its images are in " + ", ".join(f"{f.index} ({f.name or 'PRIMARY'})" for f in planes)
+    odd = [f for f in frames if f.kind == "image" and len(f.axes) > 2]
+    if not odd:
+        return f"it has none: {name_contents(frames)}"
+    cubes = ", ".join(f"HDU {f.index} is a cube {'x'.join(map(str, f.axes))}" for f in odd)
+    return f"{cubes}; expected two dimensions: write the slice that is meant to a file of its own"
 
 
 def _find_named(frames: Sequence[HduFrame], name: Any) -> HduFrame | None:

@@ -1,9 +1,11 @@
 """The end of a run: the parts' tables joined, and what gave no stamp reported."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from snapdb.bulk.cutting.part_stamps import FAILED
 from snapdb.bulk.cutting.stamps import StampMaker
 from snapdb.bulk.planning.plan import Plan
 from snapdb.bulk.planning.recipe import Recipe
@@ -18,8 +20,11 @@ from snapdb.bulk.writing.table import (
     write_report,
 )
 
+Failure = tuple[int, str, str]
+"""Catalogue row, source id and reason of a source that failed."""
 
-def finish_run(folder: Path, journal: Journal, plan: Plan, recipe: Recipe) -> list[tuple[int, str, str]]:
+
+def finish_run(folder: Path, journal: Journal, plan: Plan, recipe: Recipe) -> list[Failure]:
     """Write index, mapping and report of a run whose parts are all done.
 
     Parameters
@@ -38,7 +43,7 @@ def finish_run(folder: Path, journal: Journal, plan: Plan, recipe: Recipe) -> li
     list of (row, source_id, reason)
         The sources that failed.
     """
-    failed: list[tuple[int, str, str]] = []
+    failed: list[Failure] = []
 
     def tables() -> Iterator[Any]:
         if not plan.part_count:
@@ -54,7 +59,43 @@ def finish_run(folder: Path, journal: Journal, plan: Plan, recipe: Recipe) -> li
     return failed
 
 
-def _failed_rows(table: Any) -> Iterator[tuple[int, str, str]]:
+def read_failed(folder: Path) -> list[Failure]:
+    """Give the sources that failed in a run that is complete.
+
+    Parameters
+    ----------
+    folder : Path
+        Of its output.
+    """
+    from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+
+    columns = ["catalogue_row", "source_id", "reason", "status"]
+    return list(_failed_rows(parquet.read_table(folder / INDEX, columns=columns)))
+
+
+def count_reasons(plan: Plan, failed: Sequence[Failure]) -> dict[str, Any]:
+    """Say why sources gave no stamp, in short.
+
+    Parameters
+    ----------
+    plan : Plan
+        With those that were refused.
+    failed : sequence of (row, source_id, reason)
+        Those that failed.
+
+    Returns
+    -------
+    dict
+        ``reasons``: code -> how many, the most frequent first, with the codes of the report;
+        ``example``: what was said of the first of the most frequent; empty where all gave stamps.
+    """
+    said = [(r.code, r.text) for r in plan.refused] + [(FAILED, reason) for _, _, reason in failed]
+    counts = Counter(code for code, _ in said).most_common()
+    example = next((text for code, text in said if code == counts[0][0]), "")
+    return {"reasons": dict(counts), "example": example}
+
+
+def _failed_rows(table: Any) -> Iterator[Failure]:
     """Give the rows of a table that failed."""
     import pyarrow.compute as pc  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 

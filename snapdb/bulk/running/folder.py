@@ -4,7 +4,35 @@ import shutil
 from pathlib import Path
 
 from snapdb.bulk.settings.config import Config
-from snapdb.errors import ObjectExistsError
+from snapdb.errors import ConfigError, ObjectExistsError, UsageError
+
+
+def check_call(config: Config, *, resume: bool, overwrite: bool) -> None:
+    """See that what is asked of a run goes together.
+
+    Parameters
+    ----------
+    config : Config
+        Its settings.
+    resume, overwrite : bool
+        What shall become of a run that is there.
+
+    Raises
+    ------
+    ConfigError
+        If settings say that nothing is written.
+    UsageError
+        If a run shall be both gone on with and replaced.
+    """
+    if not config.write_to_disk:
+        msg = (
+            "config.write_to_disk = False: a run writes its stamps; take them from "
+            "snapdb.bulk.iter_batches(config), which writes nothing, or set write_to_disk to True"
+        )
+        raise ConfigError(msg, key="write_to_disk", value=False)
+    if resume and overwrite:
+        msg = "resume goes on with the run that is there, overwrite replaces it: ask for one of them"
+        raise UsageError(msg)
 
 
 def check_folder(folder: Path, *, is_run: bool, overwrite: bool) -> None:

@@ -13,9 +13,10 @@ from snapdb.bulk.catalogue.configured import open_catalogue
 from snapdb.bulk.planning.choosing import plan_run
 from snapdb.bulk.planning.plan import Part, Plan
 from snapdb.bulk.planning.recipe import Recipe
-from snapdb.bulk.running.closing import finish_run
-from snapdb.bulk.running.folder import check_folder, choose_output
+from snapdb.bulk.running.closing import Failure, count_reasons, finish_run, read_failed
+from snapdb.bulk.running.folder import check_call, check_folder, choose_output
 from snapdb.bulk.running.journal import Journal
+from snapdb.bulk.running.lock import lock_output
 from snapdb.bulk.running.progress import Progress, ProgressReport
 from snapdb.bulk.running.work import PartResult
 from snapdb.bulk.running.workers import Outcome, choose_way, one_thread, run_here, run_on_dask
@@ -108,7 +109,7 @@ class Orchestrator:
         except SnapdbError as err:
             return {"status": "failed", "error": str(err), "total_sources": self._progress.total_sources,
                     "completed_batches": self._progress.batches, "mapping_parquet": "", "mapping_csv": "",
-                    "failed_processes": []}  # fmt: skip
+                    "failed_processes": [], "reasons": {}}  # fmt: skip
 
     def start_processing(self, catalogue_data: Any, **options: Any) -> dict[str, Any]:
         """Run on a catalogue that is in memory.
@@ -146,7 +147,8 @@ class Orchestrator:
         -------
         dict
             ``status`` (``completed`` or ``stopped``), ``total_sources``, ``written``, ``failed``,
-            ``refused``, ``completed_batches``, ``mapping_parquet``, ``mapping_csv``,
+            ``refused``, ``reasons`` (code -> sources that it kept from a stamp), ``example`` (what was
+            said of the first of them), ``completed_batches``, ``mapping_parquet``, ``mapping_csv``,
             ``failed_processes``, ``output``, ``report`` (CSV of refused and failed rows), ``seconds``.
 
         Raises
@@ -154,21 +156,25 @@ class Orchestrator:
         ObjectExistsError
             If the output is there and neither resuming nor overwriting was asked for.
         ConflictError
-            If what shall be resumed is another run.
+            If what shall be resumed is another run, or a run is under way in the output.
+        ConfigError
+            If there is no catalogue, or ``write_to_disk`` is False.
         UsageError
-            If there is no catalogue, or no images for it.
+            If there are no images for the catalogue, or it names files and settings have criteria.
         CatalogueValidationError
             If the catalogue lacks columns.
         StorageError
             If the output cannot be written.
         """
         self._stop.clear()
+        check_call(self.config, resume=resume, overwrite=overwrite)
         recipe = Recipe.from_config(self.config)
         self._running.set()
         try:
             with one_thread(self.config.process_threads):
                 plan = plan_run(open_catalogue(self.config, catalogue), recipe, self.archive)
-                return self._work(plan, recipe, on_progress, resume=resume, overwrite=overwrite)
+                with lock_output(self.output):
+                    return self._work(plan, recipe, on_progress, resume=resume, overwrite=overwrite)
         finally:
             self._running.clear()
 
@@ -233,7 +239,7 @@ class Orchestrator:
         facts |= {"stamps": len(plan), "parts": plan.part_count, "parameters": self.config.parameters()}
         done = self._prepare(journal, facts, plan, recipe, resume=resume, overwrite=overwrite)
         if done is None:
-            return self._summary(plan, [], "completed")
+            return self._summary(plan, read_failed(self.output), "completed")
         workers = self._count_workers(plan.part_count - len(done))
         self._progress = Progress(total_sources=len(plan), total_batches=plan.part_count, workers=workers)
         self._progress.skip(sum(_size_of(plan, i) for i in done), len(done))
@@ -329,7 +335,7 @@ class Orchestrator:
             register_run(self.archive, self.config, plan)
         return self._summary(plan, failed, "completed")
 
-    def _summary(self, plan: Plan, failed: list[tuple[int, str, str]], status: str) -> dict[str, Any]:
+    def _summary(self, plan: Plan, failed: list[Failure], status: str) -> dict[str, Any]:
         """Say how it ended."""
         there = status == "completed"
         return {
@@ -338,6 +344,7 @@ class Orchestrator:
             "written": (len(plan) if there else self._progress.completed) - len(failed),
             "failed": len(failed),
             "refused": len(plan.refused),
+            **count_reasons(plan, failed),
             "completed_batches": plan.part_count if there else self._progress.batches,
             "mapping_parquet": str(self.output / INDEX) if there else "",
             "mapping_csv": str(self.output / MAPPING) if there else "",

@@ -205,7 +205,10 @@ def weights(default: dict[str, list[float]], text: str) -> Setting[dict[str, lis
     text
         What the setting says.
     """
-    expected = "{'CHANNEL': [weight, ...], ...}, finite numbers, as many for each channel, not all 0"
+    expected = (
+        "{'CHANNEL': [weight, ...], ...} (in TOML: {CHANNEL = [1.0, 0.0], OTHER = [0.0, 1.0]}), "
+        "finite numbers, as many for each channel, not all 0"
+    )
     return Setting(default, _take_weights, expected, text, effect="pixels")
 
 

@@ -16,6 +16,7 @@ import pytest
 from snapdb.bulk.running.orchestrator import Orchestrator
 from snapdb.bulk.running.progress import ProgressReport
 from snapdb.bulk.settings.config import Config, get_default_config
+from snapdb.errors import ConflictError, StorageError
 
 SCRIPT = """
 import sys
@@ -159,3 +160,88 @@ def test_a_second_run_of_what_is_complete_does_nothing(tiles: Any, tmp_path: Pat
     again = Orchestrator(config, output=tmp_path / "s.zarr").execute(resume=True)
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "s.zarr").rglob("*")} == before
     assert (again["status"], again["written"]) == ("completed", first["written"])
+
+
+def everything(folder: Path) -> dict[str, tuple[int, str]]:
+    """Give time and digest of every file below a folder."""
+    files = (p for p in folder.rglob("*") if p.is_file())
+    return {str(p): (p.stat().st_mtime_ns, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files}
+
+
+@pytest.mark.parametrize("how", [(), ("resume",), ("overwrite",)])
+def test_a_second_run_on_the_same_output_is_refused(tiles: Any, tmp_path: Path, how: tuple[str, ...]) -> None:
+    config = make_config(tiles, tmp_path, max_workers=1)  # nothing else is written while it is looked at
+    options: dict[str, Any] = dict.fromkeys(how, True)
+    out, alias = tmp_path / "s.zarr", tmp_path / "alias"
+    alias.symlink_to(tmp_path)
+    refused = []
+
+    def meddle(report: ProgressReport) -> None:
+        if report.completed_batches == 2:
+            before = everything(tmp_path)
+            with pytest.raises(ConflictError, match=r"a run is under way in .*s\.zarr"):
+                Orchestrator(config, output=alias / "s.zarr").execute(**options)
+            refused.append(everything(tmp_path) == before)
+
+    result = Orchestrator(config, output=out).execute(on_progress=meddle)
+    assert refused == [True]
+    assert (result["status"], result["written"]) == ("completed", 1500)
+    assert not (tmp_path / "s.zarr.lock").exists()
+    Orchestrator(config, output=tmp_path / "undisturbed").execute()
+    assert digest(out) == digest(tmp_path / "undisturbed")
+
+
+def test_two_processes_exclude_each_other_and_a_killed_one_does_not(tiles: Any, tmp_path: Path) -> None:
+    from snapdb.bulk.running.lock import lock_output
+
+    out = tmp_path / "s.zarr"
+    script = (
+        "import sys, pathlib\n"
+        "from snapdb.bulk.running.lock import lock_output\n"
+        "with lock_output(pathlib.Path(sys.argv[1])):\n"
+        "    print('mine', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", script, str(out)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "mine\n"
+        with pytest.raises(ConflictError, match="under way"):
+            Orchestrator(make_config(tiles, tmp_path), output=out).execute()
+        assert not out.exists()
+        process.kill()
+    assert (tmp_path / "s.zarr.lock").exists()  # what was left is no lock
+    with lock_output(out):
+        pass
+    assert Orchestrator(make_config(tiles, tmp_path), output=out).execute()["status"] == "completed"
+    assert not (tmp_path / "s.zarr.lock").exists()
+
+
+def test_an_output_that_can_be_no_folder(tiles: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("dear")
+    config = make_config(tiles, tmp_path)
+    for output, text in (("file/s.zarr", "cannot be made"), ("file", "is a file")):
+        with pytest.raises(StorageError, match=text) as caught:
+            Orchestrator(config, output=tmp_path / output).execute()
+        assert "make room" not in str(caught.value)
+    assert (tmp_path / "file").read_text() == "dear"
+
+
+def test_a_complete_run_still_knows_what_failed(tiles: Any, tmp_path: Path) -> None:
+    config = make_config(tiles, tmp_path)
+    config.apply_flux_conversion = True
+    config.user_flux_conversion_function = fail_on_the_second_tile
+    first = Orchestrator(config, output=tmp_path / "s.zarr").execute()
+    assert 0 < first["failed"] < 1500
+    assert first["reasons"] == {"failed": first["failed"]}
+    again = Orchestrator(config, output=tmp_path / "s.zarr").execute(resume=True)
+    names = ("status", "written", "failed", "reasons", "example")
+    assert [again[n] for n in names] == [first[n] for n in names]
+
+
+def fail_on_the_second_tile(pixels: Any, header: Any) -> Any:
+    """Convert as a function with a defect does."""
+    if header["CRVAL1"] == 11.0:
+        msg = "no such calibration"
+        raise RuntimeError(msg)
+    return pixels
