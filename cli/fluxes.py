@@ -1,8 +1,6 @@
 """What `snapdb lightcurve` and `snapdb phot` share: how fluxes are measured, and how they are written."""
 
 import io
-import json
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,23 +31,6 @@ SUFFIXES = {
 }
 """Suffix of a file -> its format."""
 _BINARY = ("fits", "parquet")
-_SHOWN: dict[str, str] = {
-    "row": "d",
-    "name": "s",
-    "mjd": ".5f",
-    "band": "s",
-    "flux": ".6g",
-    "flux_err": ".3g",
-    "flux_njy": ".6g",
-    "flux_njy_err": ".3g",
-    "mag": ".4f",
-    "mag_err": ".4f",
-    "mag_limit3": ".3f",
-    "n": "d",
-    "quality": "d",
-    "reason": "s",
-}
-"""Column of the table for the eye -> how it is written."""
 _REASONS = 5
 
 _MEASURE: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
@@ -193,55 +174,12 @@ def write_fluxes(table: "QTable", form: str, output: Path | None) -> None:
 
 def _pieces(table: "QTable", form: str) -> Iterator[bytes]:
     """Give the bytes of a table."""
-    if form == "table":
-        yield from (f"{line}\n".encode() for line in _draw(table))
-    elif form == "jsonl":
-        yield from (json.dumps(row).encode() + b"\n" for row in _rows(table))
-    elif form == "json":
-        yield json.dumps(list(_rows(table)), indent=1).encode() + b"\n"
-    else:
-        from snapdb.archive.light_curves.outputs import write_stream
+    from snapdb.archive.light_curves.outputs import write_stream
 
-        names = {"csv": "ascii.csv", "ecsv": "ascii.ecsv"}
-        stream = io.BytesIO()
-        write_stream(table, stream, names.get(form, form))
-        yield stream.getvalue()
-
-
-def _rows(table: "QTable") -> Iterator[dict[str, Any]]:
-    """Give rows of plain values; None for what is not known."""
-    columns = {name: getattr(table[name], "value", table[name]).tolist() for name in table.colnames}
-    for values in zip(*columns.values(), strict=True):
-        row = dict(zip(columns, values, strict=True))
-        yield {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in row.items()}
-
-
-def _draw(table: "QTable") -> Iterator[str]:
-    """Give the lines of a table for the eye."""
-    names = [name for name in _SHOWN if name in table.colnames and not _is_blank(table, name)]
-    columns = []
-    for name in names:
-        values = getattr(table[name], "value", table[name]).tolist()
-        columns.append([name, *(_write_value(value, _SHOWN[name]) for value in values)])
-    widths = [max(map(len, column)) for column in columns]
-    for row in zip(*columns, strict=True):
-        cells = (
-            cell.ljust(width) if _SHOWN[name] == "s" else cell.rjust(width)
-            for cell, width, name in zip(row, widths, names, strict=True)
-        )
-        yield "  ".join(cells).rstrip()
-
-
-def _is_blank(table: "QTable", name: str) -> bool:
-    """Tell whether a column of text says nothing."""
-    return _SHOWN[name] == "s" and not any(table[name].tolist())
-
-
-def _write_value(value: Any, form: str) -> str:
-    """Write a value; a dash for what is not known."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "-"
-    return format(value, form)
+    names = {"csv": "ascii.csv", "ecsv": "ascii.ecsv"}
+    stream = io.BytesIO()
+    write_stream(table, stream, names.get(form, form))
+    yield stream.getvalue()
 
 
 def report_fluxes(table: "QTable", new: int, output: Path | None) -> int:
@@ -258,7 +196,8 @@ def report_fluxes(table: "QTable", new: int, output: Path | None) -> int:
     """
     failed = [row for row in table if row["reason"]]
     where = "" if output is None else f"{output}: "
-    say(f"{where}{len(table) - len(failed)} fluxes on {len(table)} images, {new} of them measured now")
+    images = len(set(table["image_id"].tolist()))
+    say(f"{where}{len(table) - len(failed)} fluxes on {images} images, {new} of them measured now")
     for row in failed[:_REASONS]:
         say(f"no flux on image {row['image_id']}: {row['reason']}")
     if len(failed) > _REASONS:

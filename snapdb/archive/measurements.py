@@ -71,7 +71,7 @@ class Measurements:
         radius : float or Quantity, optional
             Degrees.
         provenance : Provenance, UUID, str, or several of them, optional
-            Only measurements of one of these.
+            Only measurements of one of these: an id, its first 4 or more digits, or ``TAG:PROCESS``.
         image : Image, ImageRecord, UUID, str, or several of them, optional
             Only what was measured on one of these.
         name, band : str, or several, optional
@@ -92,7 +92,7 @@ class Measurements:
             If a value cannot be.
         """
         asked: dict[str, Any] = {
-            "provenance_ids": _each(provenance, as_provenance_id),
+            "provenance_ids": _each(provenance, self._find_provenance_id),
             "image_ids": _each(image, _as_image_id),
             "names": _each(name, str),
             "bands": _each(band, str),
@@ -101,6 +101,23 @@ class Measurements:
             "limit": limit,
         }
         return self.registry.find_measurements(**asked, **_take_place(ra, dec, radius))
+
+    def _find_provenance_id(self, name: "Provenance | UUID | str") -> UUID:
+        """Give the id that a name of a provenance means; an id needs no search."""
+        if not isinstance(name, str) or _is_whole_id(name):
+            return as_provenance_id(name)
+        archive: Any = self  # an archive has its lineage too
+        found: Provenance = archive.find_provenance(name)
+        return found.id
+
+
+def _is_whole_id(text: str) -> bool:
+    """Tell whether a text is an id, all of it."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def make_measurement_table(table: "MeasurementTable") -> "QTable":

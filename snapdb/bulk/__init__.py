@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from snapdb.bulk.settings.config import Config, get_default_config
     from snapdb.bulk.settings.toml import load_config_toml, save_config_toml
 
+# `open` is not among them: a star import would hide the built-in one.
 __all__ = [
     "Catalogue",
     "CatalogueValidationError",
@@ -50,7 +51,6 @@ __all__ = [
     "iter_batches",
     "load_and_validate_catalogue",
     "load_config_toml",
-    "open",
     "preview",
     "save_config_toml",
 ]

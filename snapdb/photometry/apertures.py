@@ -13,9 +13,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from snapdb.errors import ConfigError, UsageError
+from snapdb.photometry.lengths import to_number, to_pixels
 from snapdb.types import BoolArray, FloatArray
 
 Method: TypeAlias = Literal["exact", "center", "subpixel"]
+LARGEST_PX = 500
+"""Pixels of an aperture's radius, or side, at most."""
 METHODS: tuple[str, ...] = ("exact", "center", "subpixel")
 
 
@@ -103,13 +106,15 @@ class Foreign:
 Shape: TypeAlias = Circle | Ellipse | Rectangle | Foreign
 
 
-def read_shapes(ap_r: Any) -> tuple[list[Shape], bool]:
+def read_shapes(ap_r: Any, scale: float | None = None) -> tuple[list[Shape], bool]:
     """Give the apertures that a call means.
 
     Parameters
     ----------
     ap_r : float, shape, photutils PixelAperture, or a sequence of these
-        A number is the radius of a circle, pixels.
+        A number is the radius of a circle, pixels; a Quantity of an angle is one too.
+    scale : float, optional
+        Arcseconds a pixel, for angles.
 
     Returns
     -------
@@ -121,8 +126,9 @@ def read_shapes(ap_r: Any) -> tuple[list[Shape], bool]:
     Raises
     ------
     UsageError
-        If there is none, or one has no size.
+        If there is none, one has no size or more than 500 pixels, or an angle has no scale.
     """
+    ap_r = to_pixels(ap_r, scale, "ap_r")
     if isinstance(ap_r, Sequence) and not isinstance(ap_r, str):
         shapes = [_read_shape(item) for item in ap_r]
     elif isinstance(ap_r, np.ndarray) and ap_r.ndim == 1:
@@ -143,13 +149,13 @@ def _read_shape(item: Any) -> Shape:
         shape: Shape = item
     else:
         try:
-            shape = Circle(float(getattr(item, "value", item)))
-        except (TypeError, ValueError) as err:
-            msg = f"ap_r={item!r}: expected a radius in pixels, an Ellipse, a Rectangle or an aperture"
+            shape = Circle(to_number(item, "ap_r", "a radius"))
+        except UsageError as err:
+            msg = f"ap_r={item!r:.60}: expected a radius in pixels or arcsec, an Ellipse, or an aperture"
             raise UsageError(msg, ap_r=item) from err
     sizes = [getattr(shape, name, 1.0) for name in ("r", "a", "b", "width", "height")]
-    if not all(0 < size < math.inf for size in sizes):
-        msg = f"ap_r={item!r}: expected a size above 0 pixels"
+    if not all(0 < size <= LARGEST_PX for size in sizes):
+        msg = f"ap_r={item!r}: expected a size above 0 and up to {LARGEST_PX} pixels"
         raise UsageError(msg, ap_r=item)
     return shape
 

@@ -79,7 +79,8 @@ def annulus_background(
         Radii, pixels: those with ``inner <= r < outer`` count, by their centres.
     estimator : {'clipped', 'median', 'mode', 'mmm'}
         Mean after clipping at 3 standard deviations, the least noisy (of Poisson noise, whose
-        tail is clipped on one side more, 0.04 electrons too low); median;
+        tail is clipped on one side more, 0.03 to 0.06 counts too low where the sky has less than
+        about 10 counts a pixel: take ``median`` or ``mmm`` there); median;
         ``2.5 median - 1.5 mean`` (SExtractor); ``3 median - 2 mean`` (DAOPHOT). The last
         two shun faint neighbours at 2.1 and 2.5 times the noise.
 

@@ -7,7 +7,7 @@ from typing import Any
 class Quality(enum.IntFlag):
     """What befell a measurement; 0 says that nothing did.
 
-    A row with `OFF_IMAGE` or `FAILED` has NaN for its flux. All other bits are warnings.
+    A row with `OFF_IMAGE` or `FAILED` has NaN for its flux, its error, or both. All other bits are warnings.
     """
 
     OFF_IMAGE = 1
@@ -29,11 +29,13 @@ class Quality(enum.IntFlag):
     POOR_FIT = 256
     """The model does not fit: chi2 a degree of freedom is above 5."""
     FAILED = 512
-    """There is no good pixel, or no solution."""
+    """There is no good pixel, no solution, or nothing that tells the error."""
     NO_NOISE = 1024
     """There is no noise plane: the error comes from the scatter of the sky."""
     NO_ZEROPOINT = 2048
     """The zero point is not known: there is no calibrated flux."""
+    AT_BOUND = 4096
+    """A free position went as far as it was let: there is no flux, and more room may give one."""
 
 
 def quality_names(bits: Any) -> list[str]:

@@ -377,7 +377,9 @@ def test_without_a_zero_point_there_is_no_calibrated_flux(own: Archive, camera: 
     assert value(curve, "flux")[0] == pytest.approx(5000.0, abs=5 * value(curve, "flux_err")[0])
     assert np.isnan(value(curve, "flux_njy")[0])
     assert value(curve, "quality")[0] & Quality.NO_ZEROPOINT
-    assert len(curve.nightly()) == 0
+    night = curve.nightly()
+    assert night["flux"].tolist() == pytest.approx(value(curve, "flux").tolist())
+    assert "mag" not in night.colnames
 
 
 def test_edges_and_files_that_change(own: Archive, camera: Camera) -> None:
@@ -420,6 +422,11 @@ def test_edges_and_files_that_change(own: Archive, camera: Camera) -> None:
         ({"proper_motion": (1.0, 2.0)}, UsageError),
         ({"proper_motion": (1.0, 2.0, 57_000.2)}, UsageError),
         ({"threads": 0}, UsageError),
+        ({"psf": 3}, UsageError),
+        ({"psf": GaussianPSF}, UsageError),
+        ({"sigmas": "a"}, UsageError),
+        ({"sigmas": (-1,)}, UsageError),
+        ({"bands": 5}, UsageError),
         ({"on_error": "ignore"}, UsageError),
     ],
 )
@@ -485,6 +492,11 @@ def test_rows_without_a_position(archive: Archive, survey: Survey) -> None:
     found = find_phot(archive, ([np.nan, sn.ra], [0.0, sn.dec]), psf=PSF, on_bad_row="skip", bands="r")
     assert found.skipped == (0,)
     assert set(found.table["row"]) == {1}
+    assert "of 1 targets" in repr(found)
+    with pytest.raises(UsageError, match="on_bad_row='skip'"):
+        find_phot(archive, ([np.nan, sn.ra], [0.0, sn.dec]), psf=PSF)
+    with pytest.raises(UsageError, match="on_bad_row='drop'"):
+        find_phot(archive, ([sn.ra], [sn.dec]), psf=PSF, on_bad_row="drop")
     empty = find_phot(archive, ([], []), psf=PSF)
     assert len(empty) == 0
     assert "flux" in empty.table.colnames
@@ -533,6 +545,31 @@ def test_proper_motion(own: Archive, camera: Camera) -> None:
     assert np.abs((value(curve, "flux") - 7000.0) / value(curve, "flux_err")).max() < 4.0
     standing = find_light_curve(own, RA, DEC, psf=PSF)
     assert value(standing, "flux")[2] < 1000.0
+
+
+@pytest.mark.parametrize("dated", [True, False])
+def test_a_moving_target_has_no_place_on_an_image_without_a_time(
+    own: Archive, camera: Camera, dated: bool
+) -> None:
+    timeless = camera.expose("timeless", [(RA, DEC, 7000.0)], cards={"MJD-OBS": "absent"})
+    away = camera.expose("far", [(10.0, 10.0, 1.0)], middle=(10.0, 10.0), cards={"MJD-OBS": "absent"})
+    own.ingest([timeless, away], jobs=1)
+    if dated:
+        own.ingest([camera.expose("dated", [(RA, DEC, 7000.0)])], jobs=1)
+    table = {"mjd": [59_999.0, 60_001.0], "ra": [RA - 1e-4, RA + 1e-4], "dec": [DEC, DEC]}
+    ways: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        ((RA, DEC), {"proper_motion": (10.0, -10.0, 2023.0)}),
+        ((), {"ephemeris": table}),
+    ]
+    for place, track in ways:
+        curve = find_light_curve(own, *place, psf=PSF, **track)
+        reasons = [str(reason) for reason in curve.table["reason"]]
+        assert len(curve) == 1 + dated
+        assert sum("no time is known, so no position" in reason for reason in reasons) == 1
+        silent = np.array([bool(reason) for reason in reasons])
+        assert np.isnan(value(curve, "ra")).tolist() == silent.tolist()
+        assert np.isnan(value(curve, "flux")).tolist() == silent.tolist()
+        assert len(find_light_curve(own, *place, psf=PSF, mjd_min=50_000.0, **track)) == int(dated)
 
 
 def test_a_template_is_subtracted(own: Archive, camera: Camera) -> None:

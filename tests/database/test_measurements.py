@@ -385,6 +385,7 @@ def test_the_archive_takes_what_users_have(registry: Registry, ids: list[UUID], 
     place = SkyCoord(187.5, -0.5, unit="deg")
     assert archive.add_measurements(measure(ids, 187.5, -0.5, name="SN 2024abc", flux_njy=5.0)) == 5
     assert archive.add_measurements(measure(ids[0], 187.5, -0.4)) == 1
+    archive.add_provenance(PSF, tag="best")
     searches: list[tuple[int, tuple[Any, ...], dict[str, Any]]] = [
         (6, (), {}),
         (5, (187.5, -0.5), {}),
@@ -397,6 +398,10 @@ def test_the_archive_takes_what_users_have(registry: Registry, ids: list[UUID], 
         (3, (), {"image": [archive.get_image(ids[0]), archive.get_record(ids[1])]}),
         (6, (), {"provenance": PSF}),
         (0, (), {"provenance": [APERTURE.id]}),
+        (6, (), {"provenance": str(PSF.id)}),
+        (6, (), {"provenance": str(PSF.id)[:8]}),
+        (6, (), {"provenance": f"best:{PSF.process}"}),
+        (0, (), {"provenance": [str(APERTURE.id)[:8]]}),
         (5, (), {"name": "SN 2024abc"}),
         (3, (), {"band": "g"}),
         (2, (), {"mjd_min": "2023-02-26T12:00:00"}),

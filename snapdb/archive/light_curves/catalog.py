@@ -3,19 +3,19 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from uuid import UUID
 
 import numpy as np
 
 from snapdb.archive.epochs.plan import Ask, Epoch
 from snapdb.archive.light_curves.kept import Keeping, measure_kept
-from snapdb.archive.light_curves.light_curve import make_ask, make_keeping, read_criteria
+from snapdb.archive.light_curves.light_curve import check_sigmas, make_ask, make_keeping, read_criteria
 from snapdb.archive.light_curves.outputs import make_flux_table, write_table
 from snapdb.archive.light_curves.psf_choice import choose_psf
 from snapdb.archive.light_curves.recipe import Recipe
 from snapdb.archive.light_curves.spots import Spots
-from snapdb.archive.match import MatchResult, match
+from snapdb.archive.match import MatchResult, OnBadRow, match
 from snapdb.archive.paths import PathLike
 from snapdb.archive.positions import take_positions
 from snapdb.errors import UsageError
@@ -49,10 +49,11 @@ class CatalogPhotometry:
         return len(self.table)
 
     def __repr__(self) -> str:
-        return f"<CatalogPhotometry of {self.targets} targets: {len(self)} fluxes>"
+        used = self.targets - len(self.skipped)
+        return f"<CatalogPhotometry of {used} targets: {len(self)} fluxes>"
 
     def write(self, path: PathLike, *, overwrite: bool = False) -> Path:
-        """Write the table to a file: ``.ecsv``, ``.parquet``, ``.vot``, ``.csv`` or ``.fits``.
+        """Write the table to a file: its suffix is one of :data:`~.outputs.FORMATS`, as ``.ecsv``.
 
         Raises
         ------
@@ -142,11 +143,20 @@ def find_phot(
     recipe = Recipe.make(psf=choose_psf(psf), method=method, weights=weights, bad_bits=bad_bits, **shape)
     keeping = make_keeping(archive, keep=keep, provenance=provenance, tag=tag)
     ask = make_ask(recipe, threads=threads, on_error=on_error)
-    asked = read_criteria(bands, criteria)
+    asked, sigmas = read_criteria(bands, criteria), check_sigmas(sigmas)
+    if on_bad_row not in get_args(OnBadRow):
+        msg = f"on_bad_row={on_bad_row!r}: expected one of {', '.join(get_args(OnBadRow))}"
+        raise UsageError(msg, on_bad_row=on_bad_row)
     if wrong := [n for n in ("limit", "offset", "after", "order_by") if asked.get(n) is not None]:
         msg = f"{wrong[0]}: the table says which targets; leave it out"
         raise UsageError(msg, name=wrong[0])
-    found: Any = match(archive, table, ra=ra, dec=dec, on_error=on_bad_row, **asked)  # type: ignore[arg-type]  # match checks it
+    try:
+        found: Any = match(archive, table, ra=ra, dec=dec, on_error=on_bad_row, **asked)  # type: ignore[arg-type]  # checked
+    except UsageError as err:
+        if "on_error=" not in str(err):
+            raise
+        msg = str(err).replace("on_error=", "on_bad_row=")
+        raise UsageError(msg, rows=getattr(err, "rows", None)) from err
     right, up = take_positions(table, ra, dec)
     names = None if name is None else read_names(table, name)
     work = _Work(archive, recipe, ask, keeping, wrap_ra(np.nan_to_num(right)), up, names, sigmas)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapdb.archive.light_curves.outputs import make_quantities
+from snapdb.archive.light_curves.outputs import COLUMNS, make_quantities
 from snapdb.errors import UsageError
 from snapdb.photometry.calibration import NJY_ZEROPOINT, limit_magnitude, to_magnitude
 from snapdb.photometry.quality import Quality
@@ -53,30 +53,60 @@ def combine_nights(
     noon : float, optional
         Fraction of a UTC day at which nights end; :func:`find_noon` by default.
     left_out : int
-        Quality bits whose fluxes are not used; those without calibrated flux, error or time never are.
+        Quality bits whose fluxes are not used; those without flux, error or time never are.
 
     Returns
     -------
     QTable
         A row a night and band, in the order of time: ``mjd`` (mean, weighted), ``mjd_min``, ``mjd_max``,
         ``band``, ``flux_njy``, ``flux_njy_err``, ``mag``, ``mag_err``, ``mag_limit3``, ``mag_limit5``,
-        ``n``, and ``chi2``: how the fluxes scatter about their mean, ``n - 1`` expected.
+        ``n``, and ``chi2``: how the fluxes scatter about their mean, ``n - 1`` expected. Where no
+        row has a zero point, ``flux`` and ``flux_err`` in the data's units stand for the calibrated
+        columns; they are means of one thing only if the images have the same sensitivity.
 
     Raises
     ------
     UsageError
-        If `days` is not above 0.
+        If `days` is not above 0, or no flux is calibrated and the images have data of several units.
     """
     if not 0.0 < days < np.inf:
         msg = f"days={days}: expected a length above 0"
         raise UsageError(msg, days=days)
-    mjd, flux, err = (table[name].value for name in ("mjd", "flux_njy", "flux_njy_err"))
+    name = _choose_flux(table)
+    mjd, flux, err = (np.asarray(getattr(table[n], "value", table[n])) for n in ("mjd", name, f"{name}_err"))
     use = np.isfinite(mjd) & np.isfinite(flux) & (err > 0) & ((np.asarray(table["quality"]) & left_out) == 0)
     bands, band = np.unique(np.asarray(table["band"], dtype=str), return_inverse=True)
     zero = find_noon(mjd[use]) if noon is None else noon
     night = np.zeros(len(mjd), dtype=np.int64)
     night[use] = np.floor((mjd[use] - zero) / days).astype(np.int64)
-    return _combine(mjd, flux, err, bands, band.ravel(), night, use)
+    made = _combine(mjd, flux, err, bands, band.ravel(), night, use)
+    return made if name == "flux_njy" else _uncalibrate(made, str(table.meta.get("flux_unit", "")))
+
+
+def _choose_flux(table: "QTable") -> str:
+    """Say which flux can be combined: the calibrated one where any row has it, else that of the data."""
+    calibrated = np.isfinite(table["flux_njy"].value).any()
+    if calibrated or "flux" not in table.colnames or not np.isfinite(np.asarray(table["flux"])).any():
+        return "flux_njy"
+    units = str(table.meta.get("flux_unit", ""))
+    if "," in units:
+        msg = (
+            f"no zero point is known and the fluxes are in {units}, so that nights cannot be combined; "
+            "give the images zero points, or choose images of one unit"
+        )
+        raise UsageError(msg, units=units)
+    return "flux"
+
+
+def _uncalibrate(made: "QTable", unit: str) -> "QTable":
+    """Give combined fluxes in the data's units: what is calibrated means nothing."""
+    for old, name in (("flux_njy", "flux"), ("flux_njy_err", "flux_err")):
+        made.replace_column(old, made[old].value)
+        made.rename_column(old, name)
+        made[name].info.description = COLUMNS[name][1]
+    made.remove_columns(["mag", "mag_err", "mag_limit3", "mag_limit5"])
+    made.meta["flux_unit"] = unit
+    return made
 
 
 def _combine(

@@ -104,7 +104,7 @@ def measure_kept(
     """
     made_by = _choose_provenances(archive, spots, recipe, keeping)
     ids = [made_by[epoch.record.provenance_id].id if made_by else _NOBODY for epoch in spots.epochs]
-    known = _recall(archive, spots, ids) if keeping.keep and len(spots) else {}
+    known = _recall(archive, spots, ids) if keeping.keep else {}
     todo = np.array([n for n in range(len(spots)) if n not in known], dtype=np.int64)
     rest = spots.take(todo)
     locate(archive, rest)
@@ -157,10 +157,15 @@ def _choose_provenances(
 
 def _recall(archive: "Archive", spots: Spots, ids: Sequence[UUID]) -> dict[int, tuple[MeasurementTable, int]]:
     """Find what was measured before, in one query: place of the position -> table and row."""
+    somewhere = np.flatnonzero(np.isfinite(spots.ra) & np.isfinite(spots.dec))
+    if not len(somewhere):
+        return {}
+    spots, ids = spots.take(somewhere), [ids[n] for n in somewhere.tolist()]
     images = [epoch.record.id for epoch in spots.epochs]
     keys = position_keys(spots.ra, spots.dec)
     wanted: dict[Any, list[int]] = {}
-    for n, key in enumerate(zip(ids, images, *(part.tolist() for part in keys), strict=True)):
+    told = zip(ids, images, *(part.tolist() for part in keys), strict=True)
+    for n, key in zip(somewhere.tolist(), told, strict=True):
         wanted.setdefault(key, []).append(n)
     _, first = np.unique(np.stack(keys), axis=1, return_index=True)
     found = archive.registry.find_measurements(
@@ -210,13 +215,15 @@ def _make_table(
     zeropoint = zeropoints_of(spots)
     silent = int(Quality.NO_ZEROPOINT)
     quality = np.where(np.isnan(zeropoint), columns["quality"] | silent, columns["quality"] & ~silent)
-    return make_measurements(
+    # What has no position is never kept, and has none in the table either.
+    nowhere = ~(np.isfinite(spots.ra) & np.isfinite(spots.dec))
+    made = make_measurements(
         **{name: values for name, values in columns.items() if name != "quality"},
         quality=quality,
         image_id=[epoch.record.id for epoch in spots.epochs],
         provenance_id=list(ids),
-        ra=spots.ra,
-        dec=spots.dec,
+        ra=np.where(nowhere, 0.0, spots.ra),
+        dec=np.where(nowhere, 0.0, spots.dec),
         zeropoint=zeropoint,
         flux_njy=to_njy(columns["flux"], zeropoint),
         flux_njy_err=to_njy(columns["flux_err"], zeropoint),
@@ -225,6 +232,8 @@ def _make_table(
         method=[recipe.name] * len(spots),
         name=list(names) if names is not None else [None] * len(spots),
     )
+    made.ra[nowhere] = made.dec[nowhere] = np.nan
+    return made
 
 
 def _keep(

@@ -1,6 +1,6 @@
 """The light curve of a target: its flux on every image that holds it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from snapdb.archive.light_curves.refine import refine_position
 from snapdb.archive.paths import PathLike
 from snapdb.errors import UsageError
 from snapdb.model.provenance import Provenance
+from snapdb.photometry.lengths import to_number
 from snapdb.sky.extent import Extent
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class LightCurve:
         return combine_nights(self.table, days=days, noon=noon)
 
     def write(self, path: PathLike, *, overwrite: bool = False) -> "Path":
-        """Write the table to a file: ``.ecsv``, ``.parquet``, ``.vot``, ``.csv`` or ``.fits``.
+        """Write the table to a file: its suffix is one of :data:`~.outputs.FORMATS`, as ``.ecsv``.
 
         Raises
         ------
@@ -151,7 +152,9 @@ def find_light_curve(
     annulus : pair of float or None
         Radii of the ring that tells the background, pixels; None subtracts none.
     estimator : str
-        Of the background: ``clipped``, ``median``, ``mode`` or ``mmm``.
+        Of the background: ``clipped``, ``median``, ``mode`` or ``mmm``. The first is 0.03 to 0.06
+        counts too low where the sky has fewer than about 10 counts a pixel: take ``median`` or
+        ``mmm`` there.
     weights : str
         Of the pixels in the fit: ``sky``, ``uniform`` or ``variance``.
     bad_bits : int, str or sequence of str, optional
@@ -209,7 +212,7 @@ def find_light_curve(
     track = make_track(ra, dec, proper_motion=proper_motion, ephemeris=ephemeris)
     keeping = make_keeping(archive, keep=keep, provenance=provenance, tag=tag)
     ask = make_ask(recipe, threads=threads, on_error=on_error, progress=progress)
-    criteria = read_criteria(bands, criteria)
+    criteria, sigmas = read_criteria(bands, criteria), check_sigmas(sigmas)
     moved: dict[str, Any] = {}
     if refine:
         track, moved = refine_position(archive, track, recipe, ask, criteria)
@@ -255,13 +258,32 @@ def make_ask(recipe: Recipe, **rest: Any) -> Ask:
     return ask
 
 
+def check_sigmas(sigmas: Any) -> tuple[float, ...]:
+    """Take numbers of standard deviations.
+
+    Raises
+    ------
+    UsageError
+        If one is not above 0.
+    """
+    expected = "numbers of standard deviations above 0, such as (3, 5)"
+    if isinstance(sigmas, str | bytes) or not isinstance(sigmas, Iterable):
+        msg = f"sigmas={sigmas!r:.80}: expected {expected}"
+        raise UsageError(msg)
+    made = tuple(to_number(sigma, "sigmas", expected) for sigma in sigmas)
+    if not all(0.0 < sigma < np.inf for sigma in made):
+        msg = f"sigmas={made}: expected {expected}"
+        raise UsageError(msg, sigmas=made)
+    return made
+
+
 def read_criteria(bands: str | Sequence[str] | None, criteria: dict[str, Any]) -> dict[str, Any]:
     """Give the criteria of images under the names of a search.
 
     Raises
     ------
     UsageError
-        If bands are given twice.
+        If bands are given twice, or are no names.
     """
     made = dict(criteria)
     if "image_provenance" in made:
@@ -270,7 +292,11 @@ def read_criteria(bands: str | Sequence[str] | None, criteria: dict[str, Any]) -
         if made.get("band") is not None:
             msg = "bands and band mean the same; give one of them"
             raise UsageError(msg)
-        made["band"] = [bands] if isinstance(bands, str) else list(bands)
+        names = [bands] if isinstance(bands, str) else list(bands) if isinstance(bands, Iterable) else [bands]
+        if not all(isinstance(one, str) for one in names):
+            msg = f"bands={bands!r:.80}: expected the name of a band, or several"
+            raise UsageError(msg, bands=bands)
+        made["band"] = names
     return made
 
 

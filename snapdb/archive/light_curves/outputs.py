@@ -1,6 +1,7 @@
 """Tables of fluxes, and files of them."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -29,8 +30,11 @@ FORMATS = {
     ".xml": "votable",
     ".votable": "votable",
     ".parquet": "parquet",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".txt": "table",
 }
-"""Suffix of a file -> format; all but parquet are astropy's names."""
+"""Suffix of a file -> format: astropy's names, and what this package writes itself."""
 
 COLUMNS: dict[str, tuple[str | None, str]] = {
     "mjd": ("d", "start of the exposure, UTC"),
@@ -200,12 +204,12 @@ def write_stream(table: "Table", stream: BinaryIO, form: str) -> None:
     form : str
         One of the values of :data:`FORMATS`.
     """
-    if form == "parquet":
-        _write_parquet(table, stream)
+    writers = {"parquet": _write_parquet, "votable": _write_votable, "fits": _write_fits}
+    if form in writers:
+        writers[form](table, stream)
         return
-    if not form.startswith("ascii"):
-        plain = _flatten(table)
-        plain.write(stream, format=form)
+    if form in ("json", "jsonl", "table"):
+        stream.writelines(f"{line}\n".encode() for line in _make_lines(table, form))
         return
     text = TextIOWrapper(stream, encoding="utf-8", newline="")
     try:
@@ -213,6 +217,51 @@ def write_stream(table: "Table", stream: BinaryIO, form: str) -> None:
         text.flush()
     finally:
         text.detach()  # the stream stays open for what closes it
+
+
+def _make_lines(table: "Table", form: str) -> Iterator[str]:
+    """Give the lines of a table as text."""
+    from snapdb.archive.light_curves.text import draw_lines, make_rows
+
+    if form == "table":
+        yield from draw_lines(table)
+    elif form == "jsonl":
+        yield from (json.dumps(row) for row in make_rows(table))
+    else:
+        yield json.dumps(list(make_rows(table)), indent=1)
+
+
+def _plain_facts(table: "Table") -> dict[str, str | int | float]:
+    """Give the table's meta as headers can hold it; lists and the like as JSON."""
+    made: dict[str, str | int | float] = {}
+    for name, value in table.meta.items():
+        fits_in = isinstance(value, str | int | float) and value == value  # noqa: PLR0124  # no NaN
+        if value is not None and value == value:  # noqa: PLR0124
+            made[str(name)] = value if fits_in else json.dumps(value, default=str)
+    return made
+
+
+def _write_fits(table: "Table", stream: BinaryIO) -> None:
+    """Write FITS; keywords are the first 8 letters of the facts' names."""
+    plain = _flatten(table)
+    for name, value in _plain_facts(table).items():
+        text = value.encode("ascii", "backslashreplace").decode() if isinstance(value, str) else value
+        plain.meta[name.upper()[:8]] = text.replace("\n", " ") if isinstance(text, str) else text
+    plain.write(stream, format="fits")
+
+
+def _write_votable(table: "Table", stream: BinaryIO) -> None:
+    """Write a VOTable; facts are PARAMs."""
+    from astropy.io.votable import from_table
+    from astropy.io.votable.tree import Param
+
+    made = from_table(_flatten(table))
+    params = made.get_first_table().params
+    for name, value in _plain_facts(table).items():
+        text = str(value)
+        kind = "char" if text.isascii() else "unicodeChar"
+        params.append(Param(made, name=name, datatype=kind, arraysize="*", value=text))
+    made.to_xml(stream)
 
 
 def _flatten(table: "Table") -> "Table":
@@ -240,7 +289,20 @@ def _write_parquet(table: "Table", stream: BinaryIO) -> None:
         array = pa.array(values.tolist() if values.dtype.kind == "U" else values, mask=mask)
         arrays.append(array)
         fields.append(pa.field(name, array.type, metadata={"unit": str(unit)} if unit else None))
-    parquet.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), stream)
+    facts = {"table_meta_yaml": _describe_table(table)}
+    for field, array in zip(fields, arrays, strict=True):
+        if pa.types.is_string(field.type):  # astropy wants to know how long texts are
+            facts[f"table::len::{field.name}"] = str(
+                max((len(one) for one in array.to_pylist()), default=1) or 1
+            )
+    parquet.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=facts)), stream)
+
+
+def _describe_table(table: "Table") -> str:
+    """Give meta, units and meanings as astropy looks for them in parquet."""
+    from astropy.table import meta, serialize
+
+    return "\n".join(meta.get_yaml_from_table(serialize.represent_mixins_as_columns(table)))
 
 
 def _units_of(records: Iterable[Any]) -> str:

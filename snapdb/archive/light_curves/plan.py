@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import numpy as np
 
@@ -27,6 +28,8 @@ _OF_PLACE = ("ra", "dec", "radius", "region", "relation", "after")
 _OF_ORDER = ("order_by", "limit", "offset")
 _DAY_S = 86_400.0
 _LONGEST_EXPOSURE_DAYS = 1.0
+_ANY_TIME_MJD = (44_000.0, 70_000.0)
+"""1979 to 2050: when an image without a time may have been taken."""
 
 
 def find_spots(archive: "Archive", track: Track, criteria: dict[str, Any]) -> Spots:
@@ -37,7 +40,8 @@ def find_spots(archive: "Archive", track: Track, criteria: dict[str, Any]) -> Sp
     archive : Archive
         Where to look.
     track : Track
-        Where the target is; images without a time are not found for one that moves.
+        Where the target is. One that moves has no position on an image without a time: such images
+        near its way are given with that reason.
     criteria : dict
         As :meth:`Archive.find_images` takes them. Kept cutouts are left out unless ``kind`` asks
         for them, so that no epoch counts twice.
@@ -65,14 +69,21 @@ def find_spots(archive: "Archive", track: Track, criteria: dict[str, Any]) -> Sp
         span = {"mjd_min": reach.mjd_min, "mjd_max": reach.mjd_max}
         circle = {"ra": reach.ra, "dec": reach.dec, "radius": reach.radius}
         found |= {record.id: record for record in _find(archive, {**asked, **span, **circle})}
+    found |= _find_undated(archive, track, asked)
     order = {name: criteria[name] for name in _OF_ORDER if criteria.get(name) is not None}
     if order and found:
         records = _find(archive, {"id": list(found), **order, "limit": None, "offset": None})
     else:
         records = sorted(found.values(), key=lambda record: (record.mjd or 0.0, str(record.id)))
     spots = make_spots(records, track)
+    for epoch in spots.epochs:
+        if epoch.record.mjd is None:
+            msg = f"image {epoch.record.id}: no time is known, so no position"
+            epoch.error = ProjectionError(msg, image_id=epoch.record.id)
     locate(archive, spots)
-    held = np.array([_may_hold(epoch) for epoch in spots.epochs], dtype=bool) & np.isfinite(spots.ra)
+    undated = np.array([epoch.record.mjd is None for epoch in spots.epochs], dtype=bool)
+    held = np.array([_may_hold(epoch) for epoch in spots.epochs], dtype=bool)
+    held &= np.isfinite(spots.ra) | undated
     spots = spots.take(np.flatnonzero(held))
     first = criteria.get("offset") or 0
     last = None if criteria.get("limit") is None else first + criteria["limit"]
@@ -248,6 +259,18 @@ def _reaches(archive: "Archive", track: Track, asked: dict[str, Any]) -> Iterato
         end = ends[1] if starts[1] is None else min(ends[1], starts[1])
         if begin <= end:
             yield Reach(ra=reach.ra, dec=reach.dec, radius=reach.radius, mjd_min=begin, mjd_max=end)
+
+
+def _find_undated(archive: "Archive", track: Track, asked: dict[str, Any]) -> "dict[UUID, ImageRecord]":
+    """Find the images without a time that the target may be on: those near any part of its way."""
+    if asked.get("mjd_min") is not None or asked.get("mjd_max") is not None:
+        return {}
+    found: dict[UUID, ImageRecord] = {}
+    for reach in track.reaches(*_ANY_TIME_MJD):
+        circle = {"ra": reach.ra, "dec": reach.dec, "radius": reach.radius}
+        near = _find(archive, {**asked, **circle})
+        found |= {record.id: record for record in near if record.mjd is None}
+    return found
 
 
 def _may_hold(epoch: Epoch) -> bool:

@@ -50,7 +50,8 @@ def draw_light_curve(
     Returns
     -------
     matplotlib.figure.Figure
-        The drawing. Open marks are fluxes that their quality bits cast doubt on.
+        The drawing. Open marks are fluxes that their quality bits cast doubt on; rows without a time,
+        a flux or an error are not drawn, and the title says how many those are.
 
     Raises
     ------
@@ -72,7 +73,10 @@ def draw_light_curve(
         style = {"color": _COLOURS.get(band[:1].lower() if len(band) < 3 else "", f"C{number}")}
         style["marker"] = _MARKS[number % len(_MARKS)]
         _draw_band(axes, table[bands == band], band or "no band", unit, sigma, style)
-    _label(axes, unit, title or str(table.meta.get("name", "")))
+    title = title or str(table.meta.get("name", ""))
+    if missing := _count_not_drawn(table, unit):
+        title = f"{title} ({missing} of {len(table)} rows not drawn)".strip()
+    _label(axes, unit, title)
     return figure
 
 
@@ -80,8 +84,7 @@ def _draw_band(
     axes: Any, table: "QTable", label: str, unit: str, sigma: float, style: dict[str, Any]
 ) -> None:
     """Draw the points of one band."""
-    name = "flux" if unit == "flux" else "flux_njy"
-    mjd, flux, err = (np.asarray(getattr(table[n], "value", table[n])) for n in ("mjd", name, f"{name}_err"))
+    mjd, flux, err = _take_values(table, unit)
     known = np.isfinite(mjd) & np.isfinite(flux) & (err > 0)
     doubted = np.zeros(len(mjd), dtype=bool)
     if "quality" in table.colnames:
@@ -101,6 +104,19 @@ def _draw_band(
         drawn = {"linestyle": "none", "markersize": 5, "elinewidth": 0.9, "markerfacecolor": face}
         axes.errorbar(mjd[chosen], values, errors, **drawn, **style)
     axes.plot([], [], linestyle="none", label=f"{label} ({int(known.sum())})", **style)
+
+
+def _take_values(table: "QTable", unit: str) -> tuple[Any, Any, Any]:
+    """Give times, fluxes and their errors."""
+    name = "flux" if unit == "flux" else "flux_njy"
+    mjd, flux, err = (np.asarray(getattr(table[n], "value", table[n])) for n in ("mjd", name, f"{name}_err"))
+    return mjd, flux, err
+
+
+def _count_not_drawn(table: "QTable", unit: str) -> int:
+    """Count the rows that lack a time, a flux or an error."""
+    mjd, flux, err = _take_values(table, unit)
+    return int(np.count_nonzero(~(np.isfinite(mjd) & np.isfinite(flux) & (err > 0))))
 
 
 def _label(axes: Any, unit: str, title: str) -> None:

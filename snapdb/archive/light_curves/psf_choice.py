@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snapdb.errors import NotFoundError, UsageError
+from snapdb.photometry.psf.protocol import check_psf
 
 if TYPE_CHECKING:
     from snapdb.archive.image import Image
@@ -69,11 +70,13 @@ def choose_psf(given: Any) -> Any:
     Raises
     ------
     UsageError
-        If the words mean nothing.
+        If the words mean nothing, or the object is no PSF.
     ObjectMissingError, FormatError
         If there is no such file, or it holds no PSF.
     """
     if not isinstance(given, str | Path):
+        if given is not None:
+            check_psf(given)
         return given
     kind, _, rest = str(given).partition(":")
     if isinstance(given, Path) or kind not in ("gaussian", "moffat", "property"):

@@ -11,6 +11,8 @@ from snapdb.archive.photometry.aperture_table import make_table
 from snapdb.archive.photometry.positions import Positions, read_positions
 from snapdb.errors import ShapeError, UsageError
 from snapdb.photometry.apertures import read_shapes
+from snapdb.photometry.lengths import to_pixels
+from snapdb.photometry.psf.protocol import check_psf
 from snapdb.pixels.box import Box
 
 if TYPE_CHECKING:
@@ -49,9 +51,9 @@ def ap_phot(
         ``x`` and ``y`` (0-based pixels), or ``ra`` and ``dec`` (ICRS). None where `ap_r` is
         a photutils aperture, whose positions are meant.
     ap_r : float, shape or list
-        Radius of a circle, pixels; an ``Ellipse(a, b, angle_deg)``, a ``Rectangle(width, height,
-        angle_deg)``, a photutils aperture (its shape, and its positions where there are no
-        `coords`); or a list of these, for which columns are numbered ``aperture_sum_0``...
+        Radius of a circle, pixels or a Quantity of an angle; an ``Ellipse(a, b, angle_deg)``, a
+        ``Rectangle(width, height, angle_deg)``, a photutils aperture (its shape, and its positions
+        where there are no `coords`); or a list of these, for which columns are numbered ``aperture_sum_0``...
     method : {'subpixel', 'exact', 'center'}
         How the overlap with pixels is found.
     subpixels : int
@@ -62,13 +64,17 @@ def ap_phot(
         ``global`` is a smooth sky of the image with its sources masked, found once and kept
         until the image is freed; ``annulus`` a ring around each position.
     annulus : pair of float, optional
-        Radii of the ring, pixels; giving them chooses ``annulus``. By default 15 and 25.
+        Radii of the ring, pixels or angles; giving them chooses ``annulus``. By default 15 and 25.
     estimator : {'clipped', 'median', 'mode', 'mmm'}
-        Of the ring; see :func:`~snapdb.photometry.background.annulus_background`.
+        Of the ring; see :func:`~snapdb.photometry.background.annulus_background`. Where the sky
+        has fewer than about 10 counts a pixel, ``clipped`` is 0.03 to 0.06 counts too low: take
+        ``median`` or ``mmm`` there.
     masked : {'scale', 'psf', 'sum', 'exclude'}, optional
         What stands for bad pixels: the mean of the good ones within the aperture; the PSF,
-        scaled to them (the default with `psf`); their own values; nothing. Whatever it is,
-        `bad_fraction` and `quality` say that there were some.
+        scaled to them (the default with `psf`); their own values; nothing. By default, without
+        a `psf`, it is the mean, but not where a bad pixel lies within half of the aperture's
+        size: light is not the same there, and the flux is NaN with ``MASKED_PEAK`` and
+        ``FAILED``. Whatever it is, `bad_fraction` and `quality` say that there were some.
     psf : PSF, optional
         Gives the aperture correction of each position.
     apcor : float, optional
@@ -108,7 +114,10 @@ def ap_phot(
         ap_r = ap_r.to_pixel(image.get_wcs("AstropyWCS").get_astropy_wcs())
     if coords is None and hasattr(ap_r, "positions"):
         coords = np.atleast_2d(ap_r.positions)
-    shapes, several = read_shapes(ap_r)
+    scale = image.pixel_scale
+    if psf is not None:
+        check_psf(psf)
+    shapes, several = read_shapes(ap_r, scale)
     settings = ApertureSettings(
         shapes=tuple(shapes),
         several=several,
@@ -116,10 +125,11 @@ def ap_phot(
         subpixels=subpixels,
         bgsize=bgsize,
         background=_choose_background(background, annulus, bgsize),
-        annulus=_as_ring(annulus),
+        annulus=_as_ring(to_pixels(annulus, scale, "annulus")),
         estimator=estimator,
+        shuns_core=masked is None and psf is None,
         masked=masked if masked is not None else "scale" if psf is None else "psf",
-        psf=psf.at(image) if hasattr(psf, "at") else psf,
+        psf=psf.at(image) if callable(getattr(psf, "at", None)) else psf,
         apcor=apcor,
         bad_bits=bad_bits,
         limit_sigma=limit_sigma,

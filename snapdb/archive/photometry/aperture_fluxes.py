@@ -17,6 +17,7 @@ from snapdb.photometry.apertures import (
     sum_apertures,
 )
 from snapdb.photometry.background import annulus_stamp_size, measure_annulus
+from snapdb.photometry.cores import find_hollow
 from snapdb.photometry.fitting.stamps import centre_pixels, inside_stamps
 from snapdb.photometry.image_background import SmoothSky, fit_smooth_sky
 from snapdb.photometry.psf.protocol import render_stamps
@@ -275,15 +276,21 @@ def _measure_shape(
         model=model,
     )
     error = np.sqrt(sums.variance + (sums.area * sky["level_err"]) ** 2)
+    # Without noise and without scatter nothing tells an error: 0 would be a lie.
+    error[~(error > 0)] = np.nan
+    hollow: BoolArray = np.zeros(len(stamps.x), dtype=np.bool_)
+    if settings.shuns_core:
+        hollow = find_hollow(shape, stamps.x, stamps.y, stamps.inside & ~stamps.good)
+    flux = np.where(hollow, np.nan, sums.flux)
     return {
-        "flux": sums.flux,
-        "flux_err": np.where(np.isfinite(sums.flux), error, np.nan),
+        "flux": flux,
+        "flux_err": np.where(np.isfinite(flux), error, np.nan),
         "area": sums.area,
         "overlap": sums.overlap,
         "bad_fraction": sums.bad_fraction,
         "correction": _correct(sums, settings),
         "peak": find_peaks(centres, stamps.data, stamps.inside),
-        "quality": _judge(stamps, sums, sky, weights),
+        "quality": _judge(stamps, sums, sky, weights) | _judge_flux(flux, error, hollow),
     }
 
 
@@ -313,13 +320,19 @@ def _judge(stamps: _Stamps, sums: Sums, sky: dict[str, Any], weights: FloatArray
         Quality.LOW_COVERAGE: sums.overlap * (1.0 - sums.bad_fraction) < 0.5,
         Quality.SATURATED: full.any(axis=(1, 2)),
         Quality.NO_BACKGROUND: (sky["n_pixels"] < LEAST_PIXELS) | ~np.isfinite(sky["level"]),
-        Quality.FAILED: ~np.isfinite(sums.flux),
         Quality.NO_NOISE: np.full(len(stamps.x), stamps.noise is None),
     }
     quality = np.zeros(len(stamps.x), dtype=np.int64)
     for bit, holds in reasons.items():
         quality |= np.where(holds, int(bit), 0)
     return quality
+
+
+def _judge_flux(flux: FloatArray, error: FloatArray, hollow: BoolArray) -> IntArray:
+    """Give the bits of what has no flux, no error, or a bad pixel in its core."""
+    failed = ~np.isfinite(flux) | ~np.isfinite(error)
+    core = int(Quality.MASKED | Quality.MASKED_PEAK)
+    return np.asarray(np.where(failed, int(Quality.FAILED), 0) | np.where(hollow, core, 0))
 
 
 def _mark_neighbours(

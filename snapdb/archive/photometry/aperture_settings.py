@@ -27,6 +27,8 @@ class ApertureSettings:
     annulus: tuple[float, float] = (15.0, 25.0)
     estimator: Any = "clipped"
     masked: str = "scale"
+    shuns_core: bool = False
+    """Whether a bad pixel in the core leaves no flux: nobody chose what stands for it."""
     psf: Any = None
     apcor: float | None = None
     bad_bits: Any = None

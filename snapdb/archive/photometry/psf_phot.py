@@ -7,7 +7,7 @@ import numpy as np
 
 from snapdb.archive.photometry.positions import Positions, read_positions
 from snapdb.archive.photometry.psf_pixels import Background, StampRules, StampSet, make_rules, read_stamps
-from snapdb.archive.photometry.psf_table import FittedRows, make_table
+from snapdb.archive.photometry.psf_table import FittedRows, lose_doubles, make_table
 from snapdb.errors import UsageError
 from snapdb.photometry.background import Estimator, check_ring
 from snapdb.photometry.fitting.blended import fit_blended
@@ -16,7 +16,8 @@ from snapdb.photometry.fitting.linear import Weights, check_weights, fit_forced
 from snapdb.photometry.fitting.residual import subtract_sources
 from snapdb.photometry.fitting.scene import find_reach, link_sources, link_within
 from snapdb.photometry.fitting.stamps import centre_pixels
-from snapdb.photometry.psf.protocol import render_stamps
+from snapdb.photometry.lengths import to_number, to_pixels
+from snapdb.photometry.psf.protocol import check_psf, render_stamps
 from snapdb.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def psf_phot(
     fit_shape : int or tuple of int
         Rows and columns that are fitted, odd.
     bginner, bgouter : float
-        Radii of the ring that tells the sky, pixels.
+        Radii of the ring that tells the sky, pixels or Quantities of angles.
     return_resid_image : bool
         Give the image without its sources too; its sky stays.
     group : bool or float
@@ -72,7 +73,8 @@ def psf_phot(
         ``annulus`` subtracts the sky of a ring about each source, ``none`` nothing, ``fit``
         fits a constant with the fluxes of a group.
     estimator : str
-        How the ring tells the sky: ``clipped``, ``median``, ``mode`` or ``mmm``.
+        How the ring tells the sky: ``clipped``, ``median``, ``mode`` or ``mmm``. The first is 0.03
+        to 0.06 counts too low where the sky has fewer than about 10 counts a pixel.
     bad_bits : int, str or list, optional
         Flags whose pixels are left out: numbers or names, as ``"SATURATED,HOT"`` or
         ``"~WARM"``; by default the image's own, and saturation.
@@ -99,13 +101,15 @@ def psf_phot(
     ProjectionError
         If sky positions are given and the image has no world coordinates.
     """
-    shape = _check_options(fit_shape, background, (bginner, bgouter), weights)
+    ring = _as_ring(image, bginner, bgouter)
+    shape = _check_options(fit_shape, background, ring, weights)
+    _check_group(group)
+    shift = _as_shift(max_shift, shape)
     positions = read_positions(image, init_params)
+    check_psf(psf)
     here = psf.at(image) if callable(getattr(psf, "at", None)) else psf
-    _check_psf(here)
-    ring = (float(bginner), float(bgouter))
+    check_psf(here)
     rules = make_rules(image, shape, background, ring, estimator, bad_bits)
-    shift = max(shape) / 2 if max_shift is None else float(max_shift)
     task = _Task(
         psf=here,
         rules=rules,
@@ -159,11 +163,30 @@ def _check_options(
     return sides[0], sides[1]
 
 
-def _check_psf(psf: Any) -> None:
-    """Refuse an object that gives no stamps."""
-    if not hasattr(psf, "stamp_size") or not (hasattr(psf, "get_stamp") or hasattr(psf, "render")):
-        msg = f"psf is a {type(psf).__name__}: expected a PSF, with stamp_size and get_stamp"
-        raise UsageError(msg, type=type(psf).__name__)
+def _as_ring(image: "PlanarImage", inner: Any, outer: Any) -> tuple[float, float]:
+    """Take the radii of the ring, pixels or angles."""
+    radii = [
+        to_number(to_pixels(value, image.pixel_scale, name), name, "a radius in pixels, or an angle")
+        for name, value in (("bginner", inner), ("bgouter", outer))
+    ]
+    return radii[0], radii[1]
+
+
+def _check_group(group: Any) -> None:
+    """Refuse what neither is yes or no nor a separation."""
+    if not isinstance(group, bool | np.bool_):
+        to_number(group, "group", "True, False, or a separation in pixels")
+
+
+def _as_shift(max_shift: Any, shape: tuple[int, int]) -> float:
+    """Take how far a free position may move."""
+    if max_shift is None:
+        return max(shape) / 2
+    shift = to_number(max_shift, "max_shift", "pixels above 0")
+    if not 0.0 < shift < np.inf:
+        msg = f"max_shift={max_shift!r}: expected pixels above 0, or None"
+        raise UsageError(msg, max_shift=max_shift)
+    return shift
 
 
 def _measure(image: "PlanarImage", positions: Positions, task: _Task) -> FittedRows:
@@ -187,20 +210,23 @@ def _measure(image: "PlanarImage", positions: Positions, task: _Task) -> FittedR
     crowd, lone = np.flatnonzero(sizes > 1), np.flatnonzero(sizes == 1)
     if not task.forced:
         _fit_free(rows, on, x, y, _pick(stamps, np.arange(len(on))), labels, wide, task)
+        lose_doubles(rows, on, rows.x[on], rows.y[on], labels)
+        lose_doubles(rows, on, x, y, labels)
         return rows
     rows.x[on], rows.y[on] = x, y
     if len(lone):
         _fit_lone(rows, on[lone], x[lone], y[lone], _pick(stamps, lone), task)
     if len(crowd):
         _fit_crowd(rows, on[crowd], x[crowd], y[crowd], _pick(stamps, crowd), labels[crowd], wide, task)
+    lose_doubles(rows, on, x, y, labels)
     return rows
 
 
 def _label(task: _Task, near: IntArray, x: FloatArray, y: FloatArray) -> IntArray:
     """Say which sources are fitted together."""
-    if task.group is True:
+    if isinstance(task.group, bool | np.bool_) and task.group:
         return near
-    if task.group is False:
+    if isinstance(task.group, bool | np.bool_):
         return np.arange(len(x))
     return link_within(x, y, float(task.group))
 

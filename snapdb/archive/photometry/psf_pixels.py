@@ -73,6 +73,8 @@ class StampSet:
     """Whether one is saturated."""
     no_background: BoolArray
     """Whether the ring told no sky."""
+    no_sky: BoolArray
+    """Whether the ring has no pixel at all, so that there is no flux."""
     no_scale: BoolArray
     """Whether nothing tells the noise, so that errors are not known."""
 
@@ -204,12 +206,12 @@ def _make_part(
         bad = rules.bad.mask(flags)
         saturated = rules.saturated.mask(crop_stamps(flags, rules.size))
     sky = sky_err = scatter = np.zeros(number)
-    no_background = np.zeros(number, dtype=bool)
+    no_background = no_sky = np.zeros(number, dtype=bool)
     if ring:
         found = _measure_sky(reader, centre, offset, rules, wide, ~bad & on_image)
         scatter = found.scatter
         if rules.background == "annulus":
-            no_background = found.n_pixels < LEAST_RING
+            no_background, no_sky = found.n_pixels < LEAST_RING, found.n_pixels == 0
             sky, sky_err = (np.where(no_background, 0.0, v) for v in (found.level, found.level_err))
     data = crop_stamps(wide, rules.size).astype(np.float64)
     variance, no_scale = _variance_of(reader, centre, rules.size, scatter)
@@ -228,6 +230,7 @@ def _make_part(
         masked_peak=_any(crop_stamps(marred, min(3, rules.size))),
         saturated=_any(saturated & wanted),
         no_background=no_background,
+        no_sky=no_sky,
         no_scale=no_scale,
     )
 

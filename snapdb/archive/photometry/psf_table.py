@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 POOR = 5.0
 """Chi squared a degree of freedom above which a model does not fit."""
 LIMIT_SIGMA = 5.0
+APART_PX = 0.05
+"""Pixels between two sources below which nothing tells their fluxes apart."""
 
 _FIT = ("flux", "flux_err", "sky", "sky_err", "chi2", "ndof", "n_pixels", "coverage")
-_MARKS = ("edge", "masked", "masked_peak", "saturated", "no_background", "no_scale")
+_MARKS = ("edge", "masked", "masked_peak", "saturated", "no_background", "no_sky", "no_scale")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,8 @@ class FittedRows:
     """Sources in the group."""
     near: BoolArray
     """Whether the light of a source that was not fitted with it reaches its stamp."""
+    double: BoolArray
+    """Whether another of its group is at the same place, so that their fluxes cannot be told apart."""
     on_image: BoolArray
     """Whether the position lies on the image."""
     marks: dict[str, BoolArray]
@@ -70,7 +74,9 @@ class FittedRows:
         lost: dict[str, Any] = {
             n: np.full(number, np.nan) for n in ("x", "y", "x_err", "y_err", "left_sum", "left_peak")
         }
-        false: dict[str, Any] = {n: np.zeros(number, dtype=bool) for n in ("bounded", "near", "on_image")}
+        false: dict[str, Any] = {
+            n: np.zeros(number, dtype=bool) for n in ("bounded", "near", "double", "on_image")
+        }
         zero: dict[str, Any] = {n: np.zeros(number, dtype=np.int64) for n in ("group", "group_size")}
         fit: dict[str, Any] = {n: np.full(number, np.nan) for n in _FIT[:5]}
         fit |= {n: np.zeros(number, dtype=np.int64) for n in ("ndof", "n_pixels")}
@@ -120,6 +126,40 @@ class FittedRows:
         unknown = at[self.marks["no_scale"][at]]
         for values in (self.fit.flux_err, self.fit.chi2, self.x_err, self.y_err):
             values[unknown] = np.nan
+        # What no sky was taken off is no flux of the source.
+        bare = at[self.marks["no_sky"][at]]
+        for values in (self.fit.flux, self.fit.flux_err, self.fit.chi2):
+            values[bare] = np.nan
+        untold = at[self.marks["no_background"][at]]
+        for values in (self.fit.sky, self.fit.sky_err):
+            values[untold] = np.nan
+
+
+def lose_doubles(rows: FittedRows, at: IntArray, x: FloatArray, y: FloatArray, labels: IntArray) -> None:
+    """Take the fluxes off sources that were fitted together and are at one place.
+
+    Parameters
+    ----------
+    rows : FittedRows
+        All rows.
+    at : array of int
+        Those that were fitted.
+    x, y : array
+        Where they are, pixels; NaN where that is not known.
+    labels : array of int
+        Their groups.
+    """
+    from scipy.spatial import cKDTree
+
+    known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    if len(known) < 2:
+        return
+    tree = cKDTree(np.stack((x[known], y[known]), axis=1))
+    pairs = known[tree.query_pairs(APART_PX, output_type="ndarray")]
+    double = at[np.unique(pairs[labels[pairs[:, 0]] == labels[pairs[:, 1]]])]
+    rows.double[double] = True
+    for values in (rows.fit.flux, rows.fit.flux_err, rows.fit.chi2):
+        values[double] = np.nan
 
 
 def make_table(
@@ -250,10 +290,11 @@ def _quality_of(rows: FittedRows, reduced: FloatArray, zeropoint: Any, *, has_no
         (Quality.MASKED_PEAK, marks["masked_peak"]),
         (Quality.LOW_COVERAGE, on & ~(fit.coverage >= 0.5)),
         (Quality.SATURATED, marks["saturated"]),
-        (Quality.NEIGHBOUR, rows.near),
+        (Quality.NEIGHBOUR, rows.near | rows.double),
+        (Quality.AT_BOUND, rows.bounded),
         (Quality.NO_BACKGROUND, marks["no_background"]),
         (Quality.POOR_FIT, reduced > POOR),
-        (Quality.FAILED, on & ~np.isfinite(fit.flux)),
+        (Quality.FAILED, on & ~(np.isfinite(fit.flux) & np.isfinite(fit.flux_err))),
         (Quality.NO_NOISE, on & (not has_noise)),
         (Quality.NO_ZEROPOINT, np.full(len(on), zeropoint is None)),
     )
@@ -272,7 +313,7 @@ _COLUMNS: dict[str, tuple[str | None, str]] = {
     "id": (None, "Id that came with the position, else its number from 1"),
     "group_id": (None, "Sources of one number were fitted together; 0: not fitted"),
     "group_size": (None, "Sources in the group"),
-    "local_bkg": (None, "Sky a pixel that was subtracted or fitted, data units"),
+    "local_bkg": (None, "Sky a pixel that was subtracted or fitted, data units; NaN where none was"),
     "x_init": ("pix", "Column asked for, 0-based"),
     "y_init": ("pix", "Row asked for, 0-based"),
     "flux_init": (None, "Flux that came with the position; not used"),

@@ -2,150 +2,68 @@
 
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
+from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
-from snapdb.bulk.writing.table import IMAGES, INDEX
-from snapdb.errors import ConfigError, NotFoundError, ObjectMissingError, UnknownFormatError, UsageError
+from snapdb.bulk.reading.fits_files import placing, read_cards
+from snapdb.bulk.reading.run_folder import RunFolder
+from snapdb.errors import ConfigError, UsageError
 from snapdb.types import FloatArray, IntArray, PixelArray
 
 if TYPE_CHECKING:
-    import pandas as pd  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
-
     from snapdb.archive.cutout import Cutout
     from snapdb.sky.wcs import BaseWCS
 
 
-class Stamps:
-    """The stamps of a run, in memory as they are asked for.
+_MIXED_BATCHES = 16
+"""Batches whose stamps are mixed where they come from files."""
 
-    Parameters
-    ----------
-    path : path
-        Folder that the run wrote.
 
-    Raises
-    ------
-    ObjectMissingError
-        If there is no such folder.
-    UnknownFormatError
-        If no complete run is in it.
-    ConfigError
-        If zarr or pyarrow is not installed.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        if not self.path.is_dir():
-            msg = f"{path}: there is no such folder"
-            raise ObjectMissingError(msg, path=str(path))
-        if not (self.path / INDEX).is_file():
-            msg = f"{path} holds no {INDEX}: it is no run of bulk cutouts, or an unfinished one; resume it"
-            raise UnknownFormatError(msg, path=str(path))
-        self._table = _read_parquet(self.path / INDEX)
-
-    def __len__(self) -> int:
-        return int(self._table.num_rows)
+class Stamps(RunFolder):
+    """The stamps of a run, in memory as they are asked for, by the folder that the run wrote."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} stamps in {self.path}>"
 
-    @cached_property
-    def table(self) -> "pd.DataFrame":
-        """What is known of each stamp, row by row in their order."""
-        return self._table.to_pandas()
+    def __iter__(self) -> Iterator[PixelArray]:
+        return (self[row] for row in range(len(self)))
 
-    @cached_property
-    def parents(self) -> "pd.DataFrame":
-        """The images that stamps were cut from, by their numbers in the table's ``images``."""
-        return _read_parquet(self.path / IMAGES).to_pandas()
+    def __contains__(self, source_id: object) -> bool:
+        """Whether a source, by its id, has a stamp."""
+        return str(source_id) in self._rows
 
-    @property
-    def is_zarr(self) -> bool:
-        """Whether the stamps are one array, not files."""
-        return (self.path / "zarr.json").is_file()
+    def __getitem__(self, key: Any) -> Any:
+        """Give one stamp by its place or by its source's id, shape (H, W, C); several by a slice or a list.
 
-    @cached_property
-    def images(self) -> Any:
-        """The zarr array of all stamps, shape (n, H, W, C).
-
-        Raises
-        ------
-        UsageError
-            If the stamps are FITS files.
+        Several are an array of shape (n, H, W, C), or a list where their sizes differ.
         """
-        return self._array("images")
-
-    def _array(self, name: str) -> Any:
-        """Open an array of the group."""
-        if not self.is_zarr:
-            msg = f"{self.path} holds FITS files, not one array; take stamps one by one"
-            raise UsageError(msg, path=str(self.path))
-        try:
-            import zarr  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
-        except ImportError as err:
-            msg = "reading stamps needs zarr; install it with: pip install 'snapdb[bulk]'"
-            raise ConfigError(msg, package="zarr") from err
-        group = zarr.open_group(str(self.path), mode="r")
-        if name not in group:
-            msg = f"{self.path} holds no {name}; ask for it with planes = ['data', '{name}'] in the settings"
-            raise NotFoundError(msg, plane=name)
-        return group[name]
-
-    @cached_property
-    def noise(self) -> Any:
-        """The array of noise stamps.
-
-        Raises
-        ------
-        NotFoundError
-            If the run made none.
-        """
-        return self._array("noise")
-
-    @cached_property
-    def flags(self) -> Any:
-        """The array of flags stamps.
-
-        Raises
-        ------
-        NotFoundError
-            If the run made none.
-        """
-        return self._array("flags")
-
-    def __getitem__(self, key: int | str) -> PixelArray:
-        """Give one stamp by its place or by its source's id: shape (H, W, C)."""
-        row = self.find(key) if isinstance(key, str) else range(len(self))[key]
+        if isinstance(key, str):
+            return self.plane(key)
+        if isinstance(key, SupportsIndex) and not isinstance(key, np.ndarray):  # which has __index__ too
+            return self.plane(index(key))
+        rows = self._places(key)
         if self.is_zarr:
-            return np.asarray(self.images[row])
-        return _read_fits(self.path / self._value("file", row))
+            return np.asarray(self.images.oindex[rows])
+        stamps = [self.plane(row) for row in rows.tolist()]
+        return np.stack(stamps) if len({s.shape for s in stamps}) == 1 else stamps
 
-    def find(self, source_id: str) -> int:
-        """Give the place of a source's stamp, the first where it has several.
+    def by_id(self, source_id: Any) -> PixelArray:
+        """Give the stamp of a source whose id may be a number, shape (H, W, C).
 
         Parameters
         ----------
-        source_id : str
-            As the catalogue has it.
+        source_id : str or int
+            A number is looked for as the catalogue's text has it: 7 is ``"7"``, not place 7.
 
         Raises
         ------
         NotFoundError
-            If it has no stamp; the run's report says why.
+            As :meth:`find`.
         """
-        row = self._rows.get(source_id)
-        if row is None:
-            msg = f"no stamp of source {source_id!r} in {self.path}; its report.csv says why"
-            raise NotFoundError(msg, source_id=source_id)
-        return row
-
-    @cached_property
-    def _rows(self) -> dict[str, int]:
-        ids = self._table["source_id"].to_pylist()
-        return dict(zip(reversed(ids), range(len(ids) - 1, -1, -1), strict=True))
+        return self.plane(str(source_id))
 
     def find_near(self, ra: float, dec: float, radius_arcsec: float = 1.0) -> IntArray:
         """Give the places of the stamps of sources near a position, the nearest first.
@@ -156,9 +74,17 @@ class Stamps:
             ICRS degrees.
         radius_arcsec : float
             How far they may be.
+
+        Raises
+        ------
+        UsageError
+            If the radius is below 0 or no number.
         """
         from snapdb.sky.vectors import to_vectors
 
+        if not radius_arcsec >= 0:
+            msg = f"radius_arcsec = {radius_arcsec}: expected 0 or more"
+            raise UsageError(msg, name="radius_arcsec", value=radius_arcsec)
         apart = np.linalg.norm(self._vectors - to_vectors(np.array([ra]), np.array([dec])), axis=1)
         distance = np.degrees(2.0 * np.arcsin(np.minimum(apart / 2.0, 1.0))) * 3600.0
         near = np.flatnonzero(distance <= radius_arcsec)
@@ -178,7 +104,7 @@ class Stamps:
         Parameters
         ----------
         size : int
-            Stamps of a batch; the last may have fewer.
+            Stamps of a batch; the last of a few batches may have fewer.
         shuffle : bool
             Whether batches come in any order, and stamps within a few batches too: shards are
             read whole, so that this costs little.
@@ -187,58 +113,100 @@ class Stamps:
         torch : bool
             Whether to give tensors.
 
-        Yields
-        ------
-        images : array or torch.Tensor, shape (n, H, W, C)
-            Stamps.
-        rows : array of int, shape (n,)
-            Their places, of the table's rows.
+        Returns
+        -------
+        iterator of tuple
+            ``(images, rows)``: stamps, an array or torch.Tensor of shape (n, H, W, C), and their
+            places, of the table's rows. In FITS files, stamps that failed are left out.
 
         Raises
         ------
+        UsageError
+            If the size is below 1 or the seed below 0, or, in a batch, stamps differ in size.
         ConfigError
             If tensors are asked for and torch is not installed.
         """
+        for name, value, least in (("size", size, 1), ("seed", seed, 0)):
+            if value < least:
+                msg = f"{name} = {value}: expected {least} or more"
+                raise UsageError(msg, name=name, value=value)
+        if shuffle not in (False, True):
+            msg = f"shuffle = {shuffle}: expected True or False; the order is chosen by `seed`"
+            raise UsageError(msg, name="shuffle", value=shuffle)
         to_tensor = _load_torch() if torch else None
-        block = max(size, self._block() // size * size)
-        starts = np.arange(0, len(self), block)
-        random = np.random.default_rng(seed)
-        if shuffle:
+        batches = self._batches(size, np.random.default_rng(seed) if shuffle else None)
+        return ((images if to_tensor is None else to_tensor(images), rows) for images, rows in batches)
+
+    def _batches(
+        self, size: int, random: np.random.Generator | None
+    ) -> Iterator[tuple[PixelArray, IntArray]]:
+        """Give batches, stamps of a few of them mixed."""
+        places = self._readable()
+        block = max(size, self._block() // size * size) if self.is_zarr else size * _MIXED_BATCHES
+        starts = np.arange(0, len(places), block)
+        if random is not None:
             random.shuffle(starts)
         for start in starts.tolist():
-            rows = np.arange(start, min(start + block, len(self)))
-            images = np.asarray(self.images[start : start + block])
-            order = random.permutation(len(rows)) if shuffle else np.arange(len(rows))
+            rows = places[start : start + block]
+            images = np.asarray(self.images[start : start + block]) if self.is_zarr else None
+            order = np.arange(len(rows)) if random is None else random.permutation(len(rows))
             for at in range(0, len(rows), size):
                 chosen = order[at : at + size]
-                batch = images[chosen]
-                yield (batch if to_tensor is None else to_tensor(batch)), rows[chosen]
+                yield self._stack(rows[chosen]) if images is None else images[chosen], rows[chosen]
+
+    def _readable(self) -> IntArray:
+        """Give the places that can be read: all of an array, those that have a file."""
+        if self.is_zarr:
+            return np.arange(len(self))
+        return np.flatnonzero([bool(name) for name in self._table["file"].to_pylist()])
+
+    def _stack(self, rows: IntArray) -> PixelArray:
+        """Read stamps of one size."""
+        stamps = self[rows]
+        if isinstance(stamps, list):
+            msg = f"the stamps in {self.path} have many sizes and make no batch; take them one by one"
+            raise UsageError(msg, path=str(self.path))
+        return np.asarray(stamps)
 
     def _block(self) -> int:
         """Give the stamps that are read at once: those of a shard."""
         shards = self.images.shards
         return int(shards[0] if shards else self.images.chunks[0])
 
-    def wcs_of(self, row: int) -> "BaseWCS":
+    def wcs_of(self, key: int | str, *, channel: int = 0) -> "BaseWCS":
         """Give the world coordinates of a stamp, with all distortions of its first image.
 
         Parameters
         ----------
-        row : int
-            Place of the stamp.
+        key : int or str
+            Place, or the source's id.
+        channel : int
+            Which of its channels. Further channels of raw stamps have the linear coordinates that
+            stand in their files; all channels of others lie on the first.
 
         Raises
         ------
+        UsageError
+            If there is no such place or channel.
         ProjectionError, ObjectMissingError
             If they belong to lookup tables in a file that is gone.
         """
+        return self._wcs_of(self._place(key), channel, self.plane(key, channel=channel).shape[0])
+
+    def _wcs_of(self, row: int, channel: int, side: int) -> "BaseWCS":
+        """Give the world coordinates of a channel of so many pixels a side."""
         from snapdb.bulk.reading.stamp_wcs import StampWCS
 
-        row = range(len(self))[row]
+        if channel and not self.is_zarr:
+            from snapdb.sky.wcs import AstropyWCS
+
+            path, hdu = self._file_of(row)
+            cards = read_cards(path, hdu, channel)
+            if placing(cards) != placing(read_cards(path, hdu, 0)):
+                return AstropyWCS.from_header(cards)
         parent = self._parent_wcs(self._value("images", row)[0])
-        size = self._value("size", row)
-        side = self.images.shape[1] if self.is_zarr else self[row].shape[0]
-        return StampWCS(parent, self._value("x0", row), self._value("y0", row), side / size, side)
+        scale = side / self._value("size", row)
+        return StampWCS(parent, self._value("x0", row), self._value("y0", row), scale, side)
 
     def _parent_wcs(self, image: int) -> "BaseWCS":
         from snapdb.bulk.planning.sources import evaluate
@@ -260,16 +228,21 @@ class Stamps:
         -------
         Cutout
             Its pixels are the stamp's, stretched as the run was asked to.
+
+        Raises
+        ------
+        UsageError
+            If there is no such place or channel.
+        NotFoundError
+            If there is no such source.
         """
         from snapdb.archive.cutout import Cutout
 
-        row = self.find(key) if isinstance(key, str) else range(len(self))[key]
-        made = Cutout(self[row][:, :, channel], self.wcs_of(row))
+        row = self._place(key)
+        pixels = self.plane(row, channel=channel)
+        made = Cutout(pixels, self._wcs_of(row, channel, pixels.shape[0]))
         made.src_id = self._value("source_id", row)
         return made
-
-    def _value(self, column: str, row: int) -> Any:
-        return self._table[column][row].as_py()
 
 
 def open(path: str | Path) -> Stamps:  # noqa: A001  # snapdb.bulk.open, as zarr.open and Image.open are
@@ -293,16 +266,6 @@ def open(path: str | Path) -> Stamps:  # noqa: A001  # snapdb.bulk.open, as zarr
     return Stamps(path)
 
 
-def _read_parquet(path: Path) -> Any:
-    """Read a table."""
-    from snapdb.archive.positions import load_arrow
-
-    load_arrow()
-    from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
-
-    return parquet.read_table(path, memory_map=True).combine_chunks()
-
-
 @lru_cache(maxsize=16)
 def _load_torch() -> Any:
     """Give torch's way to take an array, without a copy."""
@@ -312,16 +275,3 @@ def _load_torch() -> Any:
         msg = "tensors need torch; install it, or take arrays"
         raise ConfigError(msg, package="torch") from err
     return torch.from_numpy
-
-
-def _read_fits(path: Path) -> PixelArray:
-    """Read the channels of a stamp's own file."""
-    from snapdb.formats.layouts import make_layout
-    from snapdb.formats.read import PlaneReader
-    from snapdb.formats.source import open_source
-
-    source = open_source(path)
-    frames = [f for f in source.frames if f.is_plane and not f.name.startswith(("noise_", "flags"))]
-    with PlaneReader(path) as reader:
-        planes = [reader.read_all(make_layout(f, "data", source.container)) for f in frames]
-    return np.stack(planes, axis=-1)

@@ -106,7 +106,7 @@ def iter_batches(
     UserWarning
         If there are sources that give no stamp; it says how many and why the first does not.
     """
-    _check(batch_size, epochs, shard, workers)
+    _check(batch_size, shuffle, epochs, shard, workers)
     wanted = _check_planes(planes)
     recipe = Recipe.from_config(config)
     if recipe.raw:
@@ -246,10 +246,12 @@ def _join(parts: Sequence[_Made]) -> _Made:
     return _Made(arrays, pa.concat_tables([p.table for p in parts]).combine_chunks())
 
 
-def _check(batch_size: int | None, epochs: int | None, shard: tuple[int, int], workers: int) -> None:
+def _check(
+    batch_size: int | None, shuffle: int | None, epochs: int | None, shard: tuple[int, int], workers: int
+) -> None:
     """Refuse numbers out of range."""
     least: dict[str, tuple[int | None, int]] = {
-        "batch_size": (batch_size, 1), "epochs": (epochs, 0), "workers": (workers, 1)
+        "batch_size": (batch_size, 1), "shuffle": (shuffle, 0), "epochs": (epochs, 1), "workers": (workers, 1)
     }  # fmt: skip
     for name, (value, low) in least.items():
         if value is not None and value < low:

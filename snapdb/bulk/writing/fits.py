@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,17 @@ from snapdb.bulk.cutting.part_stamps import PartStamps
 from snapdb.bulk.planning.plan import Part
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import Channel
+from snapdb.bulk.writing.cards import BLOCK, pad_header, write_card, write_number
 from snapdb.bulk.writing.files import WrittenFile, checksum, write_file
 from snapdb.errors import StorageError
 from snapdb.types import PixelArray
 
-BLOCK = 2880
-_LONGEST_TEXT = 68
+PLANE, CHANNEL = "PLANE", "CHANNEL"
+"""Keywords that say what an extension of a source is."""
 _LONGEST_NAME = 150
 _UNSAFE = re.compile(r"[^\w.+@=,-]")
+_LONGEST_ID = 60
+"""Signs of an id before ``_noise`` or ``_flags``."""
 _LINEAR = ("crval1", "crval2", "crpix1", "crpix2", "cd1_1", "cd1_2", "cd2_1", "cd2_2")
 
 
@@ -60,12 +64,16 @@ def write_stamps(folder: Path, part: Part, stamps: PartStamps, recipe: Recipe) -
     made = FitsStamps(part, stamps, recipe)
     good = np.flatnonzero(~stamps.columns["failed"]).tolist()
     names = stamps.columns["file"] = [""] * len(part)
+    hdus = stamps.columns["hdu"] = np.full(len(part), -1)
+    hdus[good] = 1
     if recipe.fits_batches:
         name = f"stamps-{part.index:07d}.fits"
         pieces = [made.empty_primary(), *(made.extensions(i) for i in good)]
         write_file(folder / name, pieces)
+        first = 1
         for i in good:
-            names[i] = name
+            names[i], hdus[i] = name, first
+            first += len(made.layers(i))
         return [WrittenFile(name, sum(map(len, pieces)), checksum(pieces))]
     home = f"batch-{part.index:07d}"
     for i in good:
@@ -104,6 +112,22 @@ def _write_small(path: str, content: bytes) -> None:
             view = view[os.write(descriptor, view) :]
     finally:
         os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """What one extension holds."""
+
+    plane: str
+    """``data``, ``noise`` or ``flags``."""
+    channel: int
+    """Of the stamp; 0 for flags, which all channels have in common."""
+    name: str
+    """Of the extension in the file of one source."""
+    label: str
+    """Of the channel; empty for flags."""
+    pixels: PixelArray
+    """Shape (H, W)."""
 
 
 class FitsStamps:
@@ -153,7 +177,7 @@ class FitsStamps:
 
     def empty_primary(self) -> bytes:
         """Give the primary HDU of a file of many sources."""
-        return _pad(b"".join(_PRIMARY).decode() + self._fixed + _END).encode()
+        return pad_header(b"".join(_PRIMARY).decode() + self._fixed + _END).encode()
 
     def primary(self, index: int) -> bytes:
         """Give the primary HDU of the file of one source.
@@ -163,7 +187,7 @@ class FitsStamps:
         index : int
             Of the source in the part.
         """
-        return _pad(self._primary % self._source_values(index)).encode()
+        return pad_header(self._primary % self._source_values(index)).encode()
 
     def extensions(self, index: int) -> bytes:
         """Give the extensions of a source, headers and data, one a channel.
@@ -173,23 +197,32 @@ class FitsStamps:
         index : int
             Of the source in the part.
         """
-        channels = self._part.image_sets[self._columns["images"][index]]
-        planes = self._stamps.raw[index] if self._recipe.raw else self._planes[index]
         pieces: list[bytes] = []
-        for number, plane in enumerate(planes):
-            own = self._recipe.raw or len(channels) == len(planes)
-            label = channels[number].label if own else f"channel_{number}"
-            for name, layer in ((label, plane), *self._extra(index, number)):
-                pieces += [self._image_header(index, number, name, layer), _data(layer)]
+        for layer in self.layers(index):
+            pieces += [self._image_header(index, layer), _data(layer.pixels)]
         return b"".join(pieces)
 
-    def _extra(self, index: int, number: int) -> list[tuple[str, PixelArray]]:
-        """Give noise and flags of a channel, where there are such."""
-        found: list[tuple[str, PixelArray]] = []
-        if self._stamps.noise is not None:
-            found.append((f"noise_{number}", self._stamps.noise[index, :, :, number]))
-        if self._stamps.flags is not None and number == 0:
-            found.append(("flags", self._stamps.flags[index].view(np.int32)))
+    def layers(self, index: int) -> list["Layer"]:
+        """Give what the extensions of a source hold, in their order.
+
+        Parameters
+        ----------
+        index : int
+            Of the source in the part.
+        """
+        channels = self._part.image_sets[self._columns["images"][index]]
+        planes = self._stamps.raw[index] if self._recipe.raw else self._planes[index]
+        own = self._recipe.raw or len(channels) == len(planes)
+        found: list[Layer] = []
+        for number, pixels in enumerate(planes):
+            label = channels[number].label if own else f"channel_{number}"
+            found.append(Layer("data", number, label, label, pixels))
+            if self._stamps.noise is not None:
+                noise = self._stamps.noise[index, :, :, number]
+                found.append(Layer("noise", number, f"noise_{number}", label, noise))
+            if self._stamps.flags is not None and number == 0:
+                flags = self._stamps.flags[index].view(np.int32)
+                found.append(Layer("flags", 0, "flags", "", flags))
         return found
 
     def _fixed_cards(self) -> str:
@@ -197,10 +230,10 @@ class FitsStamps:
         recipe = self._recipe
         stretch = "none" if recipe.raw else recipe.method
         cards = (
-            _card("STRETCH", stretch, "normalisation_method"),
-            _card("DTYPE", recipe.dtype, "of the pixels"),
-            _card("UNIT", self._unit or "native", "of the pixels before the stretch"),
-            _card("CONSVFLX", recipe.conserve, "whether resampling keeps the total flux"),
+            write_card("STRETCH", stretch, "normalisation_method"),
+            write_card("DTYPE", recipe.dtype, "of the pixels"),
+            write_card("UNIT", self._unit or "native", "of the pixels before the stretch"),
+            write_card("CONSVFLX", recipe.conserve, "whether resampling keeps the total flux"),
         )
         return b"".join(cards).decode()
 
@@ -218,40 +251,47 @@ class FitsStamps:
             scale,
             *(columns[n][index] for n in _PLACES),
         )
-        source = _card("SOURCE", self._ids[index], "identifier of the source").decode()
-        return (source, self._origins[columns["images"][index]], *map(_number, numbers))
+        source = write_card("SOURCE", self._ids[index], "identifier of the source").decode()
+        return (source, self._origins[columns["images"][index]], *map(write_number, numbers))
 
-    def _image_header(self, index: int, number: int, label: str, plane: PixelArray) -> bytes:
-        """Give the header of one channel of a source."""
-        values = self._wcs_values(index, number)
+    def _image_header(self, index: int, layer: "Layer") -> bytes:
+        """Give the header of one extension of a source."""
+        values = self._wcs_values(index, layer.channel)
         batches = self._recipe.fits_batches
-        key = (number, label, plane.shape, plane.dtype.char, bool(values))
+        pixels = layer.pixels
+        key = (layer.plane, layer.channel, layer.name, pixels.shape, pixels.dtype.char, bool(values))
         template = self._templates.get(key)
         if template is None:
-            template = self._templates[key] = self._make_template(number, label, plane, has_wcs=bool(values))
+            template = self._templates[key] = self._make_template(layer, has_wcs=bool(values))
         if batches:
-            name = _card("EXTNAME", self._ids[index], "").decode()
-            values = (name, *self._source_values(index), *values)
-        return _pad(template % values).encode()
+            name = self._ids[index]
+            if layer.plane != "data":
+                name = f"{name[:_LONGEST_ID]}_{layer.plane}"
+            values = (write_card("EXTNAME", name, "").decode(), *self._source_values(index), *values)
+        return pad_header(template % values).encode()
 
-    def _make_template(self, number: int, label: str, plane: PixelArray, *, has_wcs: bool) -> str:
-        """Give the header of a channel with places for what differs from source to source."""
-        height, width = plane.shape
+    def _make_template(self, layer: "Layer", *, has_wcs: bool) -> str:
+        """Give the header of an extension with places for what differs from source to source."""
+        height, width = layer.pixels.shape
         batches = self._recipe.fits_batches
+        kind = layer.pixels.dtype
         cards = [
-            _card("XTENSION", "IMAGE", "an image extension"),
-            _card("BITPIX", _BITPIX[plane.dtype.kind, plane.dtype.itemsize], "bits a pixel"),
-            _card("NAXIS", 2, ""),
-            _card("NAXIS1", width, ""),
-            _card("NAXIS2", height, ""),
-            _card("PCOUNT", 0, ""),
-            _card("GCOUNT", 1, ""),
-            b"%s" if batches else _card("EXTNAME", label, "").replace(b"%", b"%%"),
-            _card("CHANNEL", number, "of the stamp"),
-            _card("FILTER", label, "").replace(b"%", b"%%"),
+            write_card("XTENSION", "IMAGE", "an image extension"),
+            write_card("BITPIX", _BITPIX[kind.kind, kind.itemsize], "bits a pixel"),
+            write_card("NAXIS", 2, ""),
+            write_card("NAXIS1", width, ""),
+            write_card("NAXIS2", height, ""),
+            write_card("PCOUNT", 0, ""),
+            write_card("GCOUNT", 1, ""),
+            b"%s" if batches else write_card("EXTNAME", layer.name, "").replace(b"%", b"%%"),
+            write_card("EXTVER", layer.channel + 1 if batches else 1, ""),
+            write_card(PLANE, layer.plane, "data, noise or flags"),
+            write_card(CHANNEL, layer.channel, "of the stamp"),
         ]
-        if self._unit:
-            cards.append(_card("BUNIT", self._unit, ""))
+        if layer.label:
+            cards.append(write_card("FILTER", layer.label, "").replace(b"%", b"%%"))
+        if self._unit and layer.plane != "flags":
+            cards.append(write_card("BUNIT", self._unit, ""))
         text = b"".join(cards).decode() + (_SOURCE if batches else "")
         return text + (_WCS if has_wcs else "") + _END
 
@@ -261,35 +301,18 @@ class FitsStamps:
         if self._recipe.raw and number:
             columns = self._stamps.raw_wcs[number]
         values = [float(columns[n][index]) for n in _LINEAR]
-        return tuple(map(_number, values)) if all(map(math.isfinite, values)) else ()
+        return tuple(map(write_number, values)) if all(map(math.isfinite, values)) else ()
 
 
 _BITPIX = {("f", 4): -32, ("u", 1): 8, ("i", 4): 32}
 
 
-def _card(keyword: str, value: Any, comment: str) -> bytes:
-    """Write one card; a number that FITS has no sign for is left undefined."""
-    if isinstance(value, str):
-        text = value.replace("'", "''").encode("ascii", "replace").decode()[:_LONGEST_TEXT].ljust(8)
-        written = f"'{text}'".ljust(20)
-    elif isinstance(value, bool):
-        written = ("T" if value else "F").rjust(20)
-    elif isinstance(value, float) and not math.isfinite(value):
-        written = " " * 20
-    else:
-        written = repr(value).upper().rjust(20)
-    line = f"{keyword:8}= {written}"
-    if comment and len(line) + 3 + len(comment) <= 80:
-        line = f"{line} / {comment}"
-    return line.ljust(80).encode()
-
-
 _TRUE = True
 _PRIMARY = (
-    _card("SIMPLE", _TRUE, "conforms to the FITS standard"),
-    _card("BITPIX", 8, ""),
-    _card("NAXIS", 0, ""),
-    _card("EXTEND", _TRUE, ""),
+    write_card("SIMPLE", _TRUE, "conforms to the FITS standard"),
+    write_card("BITPIX", 8, ""),
+    write_card("NAXIS", 0, ""),
+    write_card("EXTEND", _TRUE, ""),
 )
 _END = "END".ljust(80)
 
@@ -319,34 +342,21 @@ _SOURCE = "%s%s" + "".join(
 _PLACES = ("x0", "y0", "offset_x", "offset_y", "outside_fraction", "masked_fraction")
 _WCS = b"".join(
     (
-        _card("WCSAXES", 2, ""),
-        _card("CTYPE1", "RA---TAN", ""),
-        _card("CTYPE2", "DEC--TAN", ""),
-        _card("CUNIT1", "deg", ""),
-        _card("CUNIT2", "deg", ""),
-        _card("RADESYS", "ICRS", ""),
+        write_card("WCSAXES", 2, ""),
+        write_card("CTYPE1", "RA---TAN", ""),
+        write_card("CTYPE2", "DEC--TAN", ""),
+        write_card("CUNIT1", "deg", ""),
+        write_card("CUNIT2", "deg", ""),
+        write_card("RADESYS", "ICRS", ""),
     )
 ).decode() + "".join(_place(name.upper()) for name in _LINEAR)
 
 
-def _number(value: float) -> str:
-    """Write a number in at most 20 signs; nothing where FITS has no sign for it."""
-    text = repr(value).upper()
-    if len(text) > 20:
-        text = f"{value:.13E}"
-    return text if math.isfinite(value) else ""
-
-
 def _origin_cards(channels: Sequence[Channel]) -> str:
     """Say which images a stamp is cut from."""
-    cards = _card("TILE", ",".join(Path(c.data.path).name for c in channels), "cut from")
+    cards = write_card("TILE", ",".join(Path(c.data.path).name for c in channels), "cut from")
     ids = ",".join(c.image_id for c in channels if c.image_id)
-    return (cards + (_card("IMAGEID", ids, "in the archive") if ids else b"")).decode()
-
-
-def _pad(text: str) -> str:
-    """Fill a header up to whole blocks."""
-    return text + " " * (-len(text) % BLOCK)
+    return (cards + (write_card("IMAGEID", ids, "in the archive") if ids else b"")).decode()
 
 
 def _data(plane: PixelArray) -> bytes:

@@ -59,7 +59,9 @@ def make_table(part: Part, stamps: PartStamps) -> Any:
     found |= {n: columns[n] for n in ("crval1", "crval2", "crpix1", "crpix2")}
     found |= {n: columns[n] for n in ("cd1_1", "cd1_2", "cd2_1", "cd2_2")}
     found |= {n: columns[n] for n in ("outside_fraction", "masked_fraction")}
-    found |= {"file": columns["file"], "status": states, "reason": columns["reason"]}
+    hdus = columns.get("hdu", np.full(count, -1))
+    found |= {"file": columns["file"], "hdu": pa.array(hdus, pa.int32())}
+    found |= {"status": states, "reason": columns["reason"]}
     return pa.table({name: _plain(pa, values) for name, values in found.items()})
 
 

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from snapdb.errors import ConfigError, ShapeError, UsageError
-from snapdb.photometry.psf.image import ImagePSF
-from snapdb.photometry.psf.protocol import check_size
+from snapdb.photometry.psf.image import ImagePSF, check_oversampling
+from snapdb.photometry.psf.protocol import check_size, to_whole
 from snapdb.photometry.psf.stars import find_stars, subtract_background
 from snapdb.pixels.flags import bad_mask
 from snapdb.types import BoolArray, FloatArray, PixelArray
 
+SMOOTHINGS = ("quartic", "quadratic")
+"""Of the PSF, as photutils names them."""
 LEAST_STARS = 5
 """Fewer stars do not cover the places within a pixel."""
 
@@ -70,12 +72,15 @@ def build_psf(
         If fewer than five stars can be used, or the size is not odd.
     """
     size = check_size(size)
+    check_oversampling(oversampling)
+    _check_counts(max_stars, iterations, smoothing)
+    stars = None if positions is None else _read_stars(positions)
     data, bad = _read_pixels(image, mask)
     sky_free, sky_rms = subtract_background(data, bad)
-    if positions is None:
+    if stars is None:
         found = find_stars(sky_free, sky_rms, bad, size=size, saturation=saturation, max_stars=max_stars)
     else:
-        found = _usable(np.asarray(positions, dtype=np.float64), bad, size)[:max_stars]
+        found = _usable(stars, bad, size)[:max_stars]
     if len(found) < LEAST_STARS:
         msg = (
             f"{len(found)} stars can be used for a PSF: expected at least {LEAST_STARS}, isolated, unmasked "
@@ -84,6 +89,28 @@ def build_psf(
         raise UsageError(msg, stars=len(found))
     samples = _build(sky_free, bad, found, size, oversampling, smoothing, iterations)
     return ImagePSF(samples, oversampling, is_prf=True, captured=captured, stamp_size=size)
+
+
+def _check_counts(max_stars: Any, iterations: Any, smoothing: Any) -> None:
+    """Refuse numbers of stars and steps that give no PSF, and smoothings that there are not."""
+    if to_whole(max_stars, "max_stars") < LEAST_STARS:
+        msg = f"max_stars={max_stars}: expected at least {LEAST_STARS}"
+        raise UsageError(msg, max_stars=max_stars)
+    if to_whole(iterations, "iterations") < 1:
+        msg = f"iterations={iterations}: expected at least 1"
+        raise UsageError(msg, iterations=iterations)
+    if not (smoothing is None or (isinstance(smoothing, str) and smoothing in SMOOTHINGS)):
+        msg = f"smoothing={smoothing!r:.80}: expected one of {', '.join(SMOOTHINGS)}, or None"
+        raise UsageError(msg, smoothing=smoothing)
+
+
+def _read_stars(positions: Any) -> FloatArray:
+    """Take the places of stars as numbers."""
+    try:
+        return np.asarray(positions, dtype=np.float64)
+    except (TypeError, ValueError) as err:
+        msg = f"positions={positions!r:.80}: expected an array (N, 2) of x and y, in pixels"
+        raise UsageError(msg) from err
 
 
 def _read_pixels(image: Any, mask: BoolArray | None) -> tuple[FloatArray, BoolArray]:

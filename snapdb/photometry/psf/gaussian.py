@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from snapdb.errors import UsageError
+from snapdb.photometry.lengths import to_number
 from snapdb.photometry.psf.base import PSFModel
 from snapdb.types import FloatArray
 
@@ -59,8 +60,10 @@ class GaussianPSF(PSFModel):
     ) -> None:
         if (sigma_x is None) == (fwhm is None):
             raise UsageError("a Gaussian PSF: expected either sigma_x or fwhm, in pixels")
-        first = float(sigma_x) if sigma_x is not None else float(fwhm or 0.0) / FWHM_PER_SIGMA
-        second = first if sigma_y is None else float(sigma_y)
+        name, given = ("fwhm", fwhm) if sigma_x is None else ("sigma_x", sigma_x)
+        first = to_number(given, name, "a number of pixels") / (FWHM_PER_SIGMA if sigma_x is None else 1.0)
+        second = first if sigma_y is None else to_number(sigma_y, "sigma_y", "a number of pixels")
+        theta = to_number(theta, "theta", "degrees")
         if not all(np.isfinite(width) and width > 0 for width in (first, second)):
             msg = f"a Gaussian PSF of widths {first} and {second}: expected positive numbers of pixels"
             raise UsageError(msg, widths=(first, second))
@@ -123,7 +126,7 @@ def _draw_rotated(
     slope = (sigma_x**2 - sigma_y**2) * sin * cos / var_x
     narrow = sigma_x * sigma_y / np.sqrt(var_x)
     # The integrand along x changes over the narrower axis of the two.
-    nodes, weights = np.polynomial.legendre.leggauss(8 + int(np.ceil(4.0 / min(sigma_x, sigma_y))))
+    nodes, weights = np.polynomial.legendre.leggauss(min(8 + int(np.ceil(4.0 / min(sigma_x, sigma_y))), 512))
     edges_y = _edges(dy, size)[:, :, None]
     centres = _edges(dx, size)[:, None, :-1] + 0.5
     stamps = np.zeros((len(dx), size, size))

@@ -1,13 +1,14 @@
 """PSFs given as images that are sampled more finely than the pixels."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from snapdb.errors import ShapeError, UsageError
+from snapdb.photometry.lengths import to_number
 from snapdb.photometry.psf.base import PSFModel
 from snapdb.photometry.psf.digest import digest
 from snapdb.photometry.psf.new_file import write_array
@@ -78,7 +79,7 @@ class ImagePSF(PSFModel):
         image = check_image(data)
         self.oversampling = check_oversampling(oversampling)
         self.is_prf = bool(is_prf)
-        self.centre = middle(image.shape) if centre is None else (float(centre[0]), float(centre[1]))
+        self.centre = middle(image.shape) if centre is None else _read_centre(centre)
         self.data = scale(image, self.oversampling, captured, is_prf=self.is_prf)
         super().__init__(stamp_size=stamp_size or covering(image.shape, self.oversampling), x=x, y=y)
         self._spline = spline_of(self.data[None], self.oversampling, self.centre, is_prf=self.is_prf)
@@ -144,6 +145,16 @@ class ImagePSF(PSFModel):
         del y  # the same everywhere
         which = np.zeros((len(x), 1), dtype=np.int64)
         return self._spline.draw(which, np.ones((len(x), 1)), dx, dy, size)
+
+
+def _read_centre(centre: Any) -> tuple[float, float]:
+    """Take where the source is."""
+    given = tuple(centre) if isinstance(centre, Iterable) and not isinstance(centre, str) else ()
+    numbers = [to_number(value, "centre", "a pair of finite numbers (x, y)") for value in given]
+    if len(numbers) != 2 or not np.isfinite(numbers).all():
+        msg = f"centre={centre!r:.80}: expected a pair of finite numbers (x, y), samples from the first"
+        raise UsageError(msg)
+    return numbers[0], numbers[1]
 
 
 def check_image(data: PixelArray) -> FloatArray:

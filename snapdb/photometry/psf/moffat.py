@@ -5,8 +5,13 @@ from typing import Any
 import numpy as np
 
 from snapdb.errors import UsageError
+from snapdb.photometry.lengths import to_number
 from snapdb.photometry.psf.base import PSFModel
 from snapdb.types import FloatArray
+
+LEAST_FWHM_PX = 0.05
+"""Width below which a profile cannot be integrated over pixels in good time."""
+_MOST_NODES = 128
 
 
 class MoffatPSF(PSFModel):
@@ -29,7 +34,7 @@ class MoffatPSF(PSFModel):
     Raises
     ------
     UsageError
-        If the width is not positive and finite, or beta is not above 1.
+        If the width is not finite or below 0.05 pixels, or beta is not above 1.
 
     Examples
     --------
@@ -47,8 +52,10 @@ class MoffatPSF(PSFModel):
         y: float | None = None,
         stamp_size: int | None = None,
     ) -> None:
-        if not (np.isfinite(fwhm) and fwhm > 0 and np.isfinite(beta) and beta > 1):
-            msg = f"a Moffat PSF of FWHM {fwhm} and beta {beta}: expected a positive width and beta above 1"
+        fwhm = to_number(fwhm, "fwhm", "a number of pixels")
+        beta = to_number(beta, "beta", "a number above 1")
+        if not (np.isfinite(fwhm) and fwhm >= LEAST_FWHM_PX and np.isfinite(beta) and beta > 1):
+            msg = f"a Moffat PSF of {fwhm} pixels, beta {beta}: expected {LEAST_FWHM_PX} or more, and above 1"
             raise UsageError(msg, fwhm=fwhm, beta=beta)
         super().__init__(stamp_size=stamp_size or 2 * int(np.floor(5 * fwhm)) + 1, x=x, y=y)
         self.fwhm, self.beta = float(fwhm), float(beta)
@@ -68,9 +75,8 @@ class MoffatPSF(PSFModel):
         del x, y  # the same everywhere
         pixels = np.arange(size) - size // 2
         # Near its middle the profile is as wide as a Gaussian of alpha / sqrt(2 beta): that sets the nodes.
-        nodes, weights = np.polynomial.legendre.leggauss(
-            2 + int(np.ceil(2.5 * np.sqrt(self.beta) / self.alpha))
-        )
+        wanted = 2 + int(np.ceil(2.5 * np.sqrt(self.beta) / self.alpha))
+        nodes, weights = np.polynomial.legendre.leggauss(min(wanted, _MOST_NODES))
         across = ((pixels - dx[:, None])[:, :, None] + nodes / 2.0) / self.alpha
         along = ((pixels - dy[:, None])[:, :, None] + nodes / 2.0) / self.alpha
         total = np.zeros((len(dx), size, size))

@@ -49,6 +49,28 @@ class PSF(Protocol):
         """
 
 
+def check_psf(psf: Any) -> None:
+    """Refuse an object that gives no stamps.
+
+    Parameters
+    ----------
+    psf : object
+        A PSF, or one whose ``at(image)`` gives the PSF of an image.
+
+    Raises
+    ------
+    UsageError
+        If it is anything else: a class, a number.
+    """
+    draws = hasattr(psf, "stamp_size") and (hasattr(psf, "get_stamp") or hasattr(psf, "render"))
+    if isinstance(psf, type) or not (draws or callable(getattr(psf, "at", None))):
+        what = (
+            f"the class {psf.__name__}" if isinstance(psf, type) else f"{psf!r:.60}, a {type(psf).__name__}"
+        )
+        msg = f"psf is {what}, and no PSF: expected a PSF, an object with stamp_size and get_stamp"
+        raise UsageError(msg, type=type(psf).__name__)
+
+
 def centre_pixel(position: FloatArray) -> FloatArray:
     """Say which pixel a position is on, rounding halves up.
 

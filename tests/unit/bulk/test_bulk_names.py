@@ -27,6 +27,13 @@ def test_names_are_there_and_others_are_told() -> None:
         _ = snapdb.bulk.nothing
 
 
+def test_a_star_import_hides_nothing_that_python_has() -> None:
+    code = "from snapdb.bulk import *; import builtins; assert open is builtins.open; assert Stamps"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert snapdb.bulk.open.__module__ == "snapdb.bulk.reading.reader"
+    assert "open" in dir(snapdb.bulk)
+
+
 @pytest.mark.parametrize("module", [snapdb.bulk, snapdb.bulk.settings.config], ids=lambda m: m.__name__)
 def test_examples_in_docstrings_run(module: object) -> None:
     found = doctest.testmod(module)  # type: ignore[arg-type]

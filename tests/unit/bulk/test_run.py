@@ -15,7 +15,7 @@ from snapdb import bulk
 from snapdb.bulk.reading.stream import iter_batches
 from snapdb.bulk.running.orchestrator import Orchestrator
 from snapdb.bulk.settings.config import Config, get_default_config
-from snapdb.errors import ConflictError, NotFoundError, ObjectExistsError
+from snapdb.errors import ConfigError, ConflictError, NotFoundError, ObjectExistsError, UsageError
 
 
 def make_config(**values: Any) -> Config:
@@ -304,3 +304,52 @@ def test_batches_without_a_disk_are_those_of_a_run(tiles: Any, tmp_path: Path) -
     )
     ids = [i for _, table in made for i in table["source_id"].to_pylist()]
     assert ids == bulk.open(tmp_path / "s.zarr").table["source_id"].tolist()
+
+
+def test_a_run_that_shall_write_nothing_is_refused(tiles: Any, tmp_path: Path) -> None:
+    config = make_config(write_to_disk=False)
+    with pytest.raises(ConfigError, match="iter_batches"):
+        Orchestrator(config, output=tmp_path / "s.zarr").execute(tiles.frame)
+    result = Orchestrator(config, output=tmp_path / "s.zarr").run(tiles.frame)
+    assert result["status"] == "failed"
+    assert "iter_batches" in result["error"]
+    assert list(tmp_path.iterdir()) == []
+    assert sum(len(images) for images, _ in iter_batches(config, tiles.frame)) == 300
+
+
+def test_resume_and_overwrite_exclude_each_other(tiles: Any, tmp_path: Path) -> None:
+    run = Orchestrator(make_config(), output=tmp_path / "s.zarr")
+    with pytest.raises(UsageError, match="one of them"):
+        run.execute(tiles.frame, resume=True, overwrite=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_criteria_have_no_place_beside_files(tiles: Any, tmp_path: Path) -> None:
+    config = make_config(criteria={"band": ["r"]})
+    with pytest.raises(UsageError, match=r"criteria \(band\) choose nothing"):
+        Orchestrator(config, output=tmp_path / "s.zarr").execute(tiles.frame)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reasons_are_counted_by_code(tiles: Any, tmp_path: Path) -> None:
+    frame = tiles.frame.copy()
+    frame.loc[:4, "RA"] += 1.5  # off every tile
+    frame.loc[5:6, "Dec"] = 91.0
+    result = Orchestrator(make_config(), output=tmp_path / "s.zarr").execute(frame)
+    assert result["reasons"] == {"off_image": 5, "dec_range": 2}
+    assert "off the image" in result["example"]
+    assert result["written"] == 293
+    report = pd.read_csv(tmp_path / "s.zarr" / "report.csv")
+    assert report["code"].value_counts().to_dict() == result["reasons"]
+
+
+def test_files_that_are_no_images_are_called_by_their_name(tiles: Any, tmp_path: Path) -> None:
+    cube, folder = tmp_path / "cube.fits", tmp_path / "folder.fits"
+    fits.writeto(cube, np.zeros((3, 50, 50), np.float32))
+    folder.mkdir()
+    frame = tiles.frame[:2].assign(fits_file_paths=[str([str(cube)]), str([str(folder)])])
+    config = make_config(skip_fits_check=True)
+    Orchestrator(config, output=tmp_path / "s.zarr").execute(frame)
+    report = pd.read_csv(tmp_path / "s.zarr" / "report.csv")
+    assert "HDU 0 is a cube 50x50x3; expected two dimensions" in report["reason"][0]
+    assert "folder.fits is a folder" in report["reason"][1]

@@ -398,3 +398,84 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 def test_sky_positions_need_world_coordinates() -> None:
     with pytest.raises(ProjectionError, match="give positions as x and y"):
         ap_phot(Image(data=np.ones((9, 9))), {"ra": 1.0, "dec": 2.0})
+
+
+def test_angles_are_turned_into_pixels() -> None:
+    image, x, y, _ = make_field()
+    at = {"x": x[:20], "y": y[:20]}
+    scale = image.pixel_scale
+    assert scale is not None
+    assert scale == pytest.approx(0.36)  # CDELT of 1e-4 degrees
+    plain = ap_phot(image, at, 2.0 / scale, annulus=(4.0 / scale, 8.0 / scale))
+    ways: list[tuple[Any, Any]] = [
+        (2 * u.arcsec, (4, 8) * u.arcsec),
+        (2 / 60 * u.arcmin, (4 * u.arcsec, 8 * u.arcsec)),
+    ]
+    for ap_r, annulus in ways:
+        table = ap_phot(image, at, ap_r, annulus=annulus)
+        np.testing.assert_allclose(table["aperture_sum"], plain["aperture_sum"], rtol=1e-9)
+    several = ap_phot(image, at, [2, 3] * u.arcsec, annulus=(4, 8) * u.arcsec)
+    np.testing.assert_allclose(several["aperture_sum_0"], plain["aperture_sum"], rtol=1e-9)
+    assert several["area_1"][0] == pytest.approx(np.pi * (3 / scale) ** 2, rel=0.02)
+    listed = ap_phot(image, at, [2 * u.arcsec, 3 * u.arcsec], annulus=(4, 8) * u.arcsec)
+    np.testing.assert_array_equal(listed["aperture_sum_1"], several["aperture_sum_1"])
+    pixels = ap_phot(image, at, 5 * u.pix)
+    np.testing.assert_array_equal(pixels["aperture_sum"], ap_phot(image, at, 5)["aperture_sum"])
+    grown = curve_of_growth(image, at, [1, 2, 4] * u.arcsec)
+    np.testing.assert_allclose(grown.radii, np.array([1, 2, 4]) / scale)
+
+
+def test_angles_without_a_scale_and_lengths_of_another_kind_are_refused() -> None:
+    image = Image(data=np.ones((50, 50)))
+    with pytest.raises(UsageError, match="no pixel scale"):
+        ap_phot(image, (20.0, 20.0), 2 * u.arcsec)
+    with pytest.raises(UsageError, match="no pixel scale"):
+        ap_phot(image, (20.0, 20.0), 2, annulus=(4, 8) * u.arcsec)
+    with pytest.raises(UsageError, match="expected pixels"):
+        ap_phot(make_field()[0], (20.0, 20.0), 2 * u.s)
+
+
+@pytest.mark.parametrize("wrong", [{"ap_r": 501}, {"ap_r": "3"}, {"psf": 3}, {"psf": GaussianPSF}], ids=str)
+def test_radii_and_psfs_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        ap_phot(make_field()[0], (50.0, 50.0), **wrong)
+
+
+@pytest.mark.parametrize("radii", ["abc", 5, [1, "x"]], ids=str)
+def test_radii_of_growth_that_are_none_are_refused(radii: Any) -> None:
+    with pytest.raises(UsageError, match="radii"):
+        curve_of_growth(make_field()[0], (50.0, 50.0), radii)
+
+
+@pytest.mark.parametrize(
+    ("ap_r", "right", "hidden"),
+    [
+        (8.0, 0, True),
+        (8.0, 3, True),
+        (8.0, 5, False),
+        (Ellipse(8, 6), 3, True),
+        (Ellipse(8, 6), 5, False),
+        (CircularAperture((40.0, 40.0), 8.0), 3, True),
+        (CircularAperture((40.0, 40.0), 8.0), 5, False),
+    ],
+    ids=str,
+)
+def test_a_bad_core_leaves_no_flux_unless_told(ap_r: Any, right: int, hidden: bool) -> None:
+    flags = np.zeros((81, 81), dtype=np.uint8)
+    flags[40, 40 + right] = 1
+    data = np.random.default_rng(1).normal(10.0, 1.0, flags.shape)
+    image = Image(data=data, noise=np.ones(flags.shape), flags=flags, bad_bits=1)
+    row = ap_phot(image, (40.0, 40.0), ap_r)[0]
+    assert np.isnan(row["aperture_sum"]) == hidden
+    bits = Quality.MASKED | Quality.MASKED_PEAK | Quality.FAILED
+    assert (Quality(int(row["quality"])) & bits == bits) == hidden
+    ways: list[dict[str, Any]] = [{"masked": "scale"}, {"psf": GaussianPSF(1.3)}]
+    for chosen in ways:
+        assert np.isfinite(ap_phot(image, (40.0, 40.0), ap_r, **chosen)["aperture_sum"][0])
+
+
+def test_a_constant_image_tells_no_error() -> None:
+    row = ap_phot(Image(data=np.full((60, 60), 3.0)), (30.0, 30.0), 4.0, annulus=(8, 14))[0]
+    assert row["aperture_sum"] == pytest.approx(0.0, abs=1e-9)
+    assert np.isnan(row["aperture_sum_err"])
+    assert Quality.FAILED in Quality(int(row["quality"]))

@@ -1,5 +1,6 @@
 """Nights, tracks, discs and drawings of light curves."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from astropy import units
 from astropy.coordinates import SkyCoord
+from astropy.io import votable
 from astropy.table import QTable, Table
 from astropy.time import Time
 from hypothesis import given
@@ -232,6 +234,14 @@ def test_every_format_gives_the_same_numbers(tmp_path: Path) -> None:
     curve = make_curve([(60_000.1, "r", 10.0, 1.0, 0), (60_001.1, "g", float("nan"), float("nan"), 512)])
     for suffix, form in FORMATS.items():
         path = write_table(curve, tmp_path / f"curve{suffix}")
+        if suffix in (".json", ".jsonl", ".txt"):
+            text = path.read_text()
+            if suffix == ".txt":
+                assert text.splitlines()[0].split()[:3] == ["mjd", "band", "flux"]
+                continue
+            rows = json.loads(text) if suffix == ".json" else [json.loads(line) for line in text.splitlines()]
+            assert [row["flux_njy"] for row in rows] == [10.0, None]
+            continue
         if suffix == ".parquet":
             from pyarrow import parquet
 
@@ -249,6 +259,48 @@ def test_every_format_gives_the_same_numbers(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         write_table(curve, tmp_path / "curve.doc")
     assert len(Table.read(write_table(curve[:0], tmp_path / "empty.fits"))) == 0
+
+
+def test_facts_of_a_table_are_in_its_files(tmp_path: Path) -> None:
+    curve = make_curve([(60_000.1, "r", 10.0, 1.0, 0)])
+    facts = {"method": "psf 11", "name": "SN\u00e9", "ra": 10.5, "provenance": ["a", "b"], "none": None}
+    curve.meta = facts
+    read = Table.read(write_table(curve, tmp_path / "a.fits"))
+    assert (read.meta["METHOD"], read.meta["RA"]) == ("psf 11", 10.5)
+    assert json.loads(read.meta["PROVENAN"]) == ["a", "b"]
+    params = votable.parse(write_table(curve, tmp_path / "a.vot")).get_first_table().params
+    said = {param.name: param.value for param in params}
+    assert said == {"method": "psf 11", "name": "SN\u00e9", "ra": "10.5", "provenance": '["a", "b"]'}
+    for kind in (Table, QTable):
+        parquet = kind.read(write_table(curve, tmp_path / "a.parquet", overwrite=True))
+        assert parquet.meta == facts
+        assert parquet["flux_njy"].unit == units.nJy
+        assert np.asarray(parquet["flux_njy"]).tolist() == [10.0]
+    assert Table.read(write_table(curve, tmp_path / "a.ecsv")).meta == facts
+
+
+def test_nights_without_zero_points_are_in_the_data_s_unit() -> None:
+    curve = make_curve([(60_000.1, "r", 10.0, 1.0, 0), (60_000.2, "r", 14.0, 1.0, 0)])
+    curve["flux_njy"][:] = np.nan * units.nJy
+    curve.meta["flux_unit"] = "counts"
+    night = combine_nights(curve)
+    assert (night["flux"].tolist(), night["n"].tolist()) == ([12.0], [2])
+    assert night["flux_err"][0] == pytest.approx(0.5**0.5)
+    assert night.meta["flux_unit"] == "counts"
+    assert "mag" not in night.colnames
+    draw_light_curve(night)
+    curve.meta["flux_unit"] = "counts, rate"
+    with pytest.raises(UsageError, match="counts, rate"):
+        combine_nights(curve)
+
+
+def test_a_drawing_says_what_it_leaves_out() -> None:
+    nan = float("nan")
+    rows = [(60_000.1, "r", 10.0, 1.0, 0), (nan, "r", 9.0, 1.0, 0), (60_000.2, "g", nan, nan, 512)]
+    assert draw_light_curve(make_curve(rows), title="a star").axes[0].get_title() == (
+        "a star (2 of 3 rows not drawn)"
+    )
+    assert draw_light_curve(make_curve(rows[:1]), title="a star").axes[0].get_title() == "a star"
 
 
 def test_a_drawing_has_points_and_limits(tmp_path: Path) -> None:

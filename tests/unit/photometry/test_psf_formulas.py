@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import astropy.units as u
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from scipy.integrate import dblquad
 from snapdb.errors import UsageError
 from snapdb.photometry.psf import GaussianPSF, MoffatPSF
 from snapdb.photometry.psf.gaussian import FWHM_PER_SIGMA
+from snapdb.photometry.psf.moffat import LEAST_FWHM_PX
 from snapdb.types import FloatArray
 
 phases = st.floats(-0.5, 0.5, exclude_max=True)
@@ -129,3 +131,31 @@ def test_a_moffat_that_cannot_be_is_refused() -> None:
     for fwhm, beta in ((0.0, 2.0), (3.0, 1.0), (np.nan, 2.0), (3.0, np.inf)):
         with pytest.raises(UsageError, match="Moffat"):
             MoffatPSF(fwhm, beta)
+
+
+@pytest.mark.parametrize("beta", [1.01, 2.5, 1e6])
+def test_the_narrowest_moffat_is_drawn(beta: float) -> None:
+    """Closed form: nearly all of the light of a profile far within a pixel is on that pixel."""
+    psf = MoffatPSF(LEAST_FWHM_PX, beta)
+    stamp = psf.render(np.zeros(1), np.zeros(1), 3)[0]
+    assert np.isfinite(stamp).all()
+    if beta > 2:
+        assert stamp[1, 1] == pytest.approx(1 - (1 + (0.55 / psf.alpha) ** 2) ** (1 - beta), abs=5e-3)
+    with pytest.raises(UsageError, match="Moffat"):
+        MoffatPSF(LEAST_FWHM_PX / 2, beta)
+
+
+def test_widths_that_are_no_numbers_are_refused() -> None:
+    wrong: list[Callable[[], object]] = [
+        lambda: GaussianPSF("a"),  # type: ignore[arg-type]
+        lambda: GaussianPSF(1.0, "a"),  # type: ignore[arg-type]
+        lambda: GaussianPSF(1.0, 2.0, "a"),  # type: ignore[arg-type]
+        lambda: GaussianPSF(fwhm=3 * u.pix),
+        lambda: GaussianPSF(fwhm=3 * u.arcsec),
+        lambda: MoffatPSF("a", 2.5),  # type: ignore[arg-type]
+        lambda: MoffatPSF(3.0, "a"),  # type: ignore[arg-type]
+        lambda: MoffatPSF(3 * u.arcsec, 2.5),
+    ]
+    for make in wrong:
+        with pytest.raises(UsageError, match="expected"):
+            make()

@@ -263,3 +263,9 @@ def test_psfs_by_their_names_in_snappl() -> None:
         get_psf_object("gaussian", sigma=1.0)
     with pytest.raises(UsageError, match="data="):
         get_psf_object("OversampledImagePSF", oversample_factor=3)
+
+
+@pytest.mark.parametrize("centre", [(np.nan, 3.0), (1.0,), "ab", 3.0, ("a", 1.0)], ids=str)
+def test_a_centre_that_is_none_is_refused(centre: Any) -> None:
+    with pytest.raises(UsageError, match="centre"):
+        ImagePSF(np.ones((9, 9)), 1, is_prf=True, centre=centre)

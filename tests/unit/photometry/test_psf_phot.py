@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits  # makes the input
 from astropy.nddata import NDData
 from astropy.table import QTable, Table
+from astropy.wcs import WCS
 from photutils.psf import CircularGaussianSigmaPRF, GriddedPSFModel, PSFPhotometry
 from scipy.special import erf
 
@@ -218,7 +220,30 @@ def test_a_free_position_stays_within_its_bounds() -> None:
     table = measure(image, {"x": x + 1.5, "y": y}, GaussianPSF(1.3), forced_phot=False, max_shift=0.5)
     assert np.isnan(table["flux_fit"]).all()
     assert ((np.asarray(table["flags"]) & 40) == 40).all()
+    assert ((np.asarray(table["quality"]) & Quality.AT_BOUND) > 0).all()
+    free = measure(image, {"x": x, "y": y}, GaussianPSF(1.3), forced_phot=False)
+    assert not (np.asarray(free["quality"])[np.isfinite(free["flux_fit"])] & Quality.AT_BOUND).any()
     assert ((np.asarray(table["quality"]) & Quality.FAILED) > 0).all()
+
+
+@pytest.mark.parametrize("forced", [True, False])
+@pytest.mark.parametrize("apart", [0.0, 0.001])
+def test_one_place_given_twice_has_no_flux_of_its_own(apart: float, forced: bool) -> None:
+    image, x, y, _ = make_lone()
+    places = {"x": [x[0], x[0] + apart, x[3]], "y": [y[0], y[0], y[3]]}
+    table = measure(image, places, GaussianPSF(1.3), forced_phot=forced)
+    assert np.isnan(table["flux_fit"]).tolist() == [True, True, False]
+    bits = int(Quality.NEIGHBOUR | Quality.FAILED)
+    assert (np.asarray(table["quality"]) & bits).tolist() == [bits, bits, 0]
+
+
+def test_rings_are_told_as_angles_too() -> None:
+    image, x, y, _ = make_lone()
+    sky = Image(data=image.data, noise=image.noise, flags=image.flags, wcs=WCS(HEADER))
+    plain = measure(sky, {"x": x, "y": y}, GaussianPSF(1.3))
+    ring = {"bginner": 15 * 0.36 * u.arcsec, "bgouter": 25 * 0.36 * u.arcsec}
+    table = measure(sky, {"x": x, "y": y}, GaussianPSF(1.3), **ring)
+    np.testing.assert_allclose(table["flux_fit"], plain["flux_fit"], rtol=1e-3)
 
 
 def test_kinds_of_input_agree() -> None:
@@ -295,6 +320,7 @@ def test_without_noise_the_sky_tells() -> None:
     flat = measure(still, [(30, 30)], GaussianPSF(1.3))
     assert flat["flux_fit"][0] == pytest.approx(0, abs=1e-9)
     assert np.isnan(flat["flux_err"][0])
+    assert flat["quality"][0] & Quality.FAILED
     assert np.isnan(flat["reduced_chi2"][0])
 
 
@@ -324,7 +350,8 @@ def test_bad_rows_say_why() -> None:
     assert Quality.SATURATED in quality[2]
     assert Quality.MASKED_PEAK in quality[2]
     assert Quality.NO_BACKGROUND in quality[3]
-    assert table["local_bkg"][3] == 0
+    assert Quality.FAILED in quality[3]
+    assert np.isnan(table["local_bkg"][3])
     assert Quality.MASKED in quality[4]
     assert Quality.MASKED_PEAK not in quality[4]
     assert table["n_pixels_fit"][4] == 24
@@ -332,7 +359,7 @@ def test_bad_rows_say_why() -> None:
     assert Quality.POOR_FIT in quality[5]
     assert quality[6:10] == [off] * 4
     assert Quality.EDGE in quality[10]
-    assert np.isnan(table["flux_fit"]).tolist() == [True, True, *[False] * 4, *[True] * 4, False]
+    assert np.isnan(table["flux_fit"]).tolist() == [True, True, False, True, *[False] * 2, *[True] * 4, False]
     for name in ("flux_njy", "mag", "mag_limit"):
         assert np.isnan(table[name]).all()
     assert (np.asarray(table["quality"]) & Quality.NO_ZEROPOINT > 0).all()
@@ -443,6 +470,13 @@ def test_a_psf_may_belong_to_an_image() -> None:
         ({"group": -3.0}, "separation"),
         ({"group": float("nan")}, "separation"),
         ({"psf": 3.0}, "expected a PSF"),
+        ({"psf": GaussianPSF}, "the class GaussianPSF"),
+        ({"group": "a"}, "group='a'"),
+        ({"max_shift": float("nan")}, "max_shift"),
+        ({"max_shift": -1}, "max_shift"),
+        ({"max_shift": "far"}, "max_shift"),
+        ({"bginner": 3 * u.arcsec}, "no pixel scale"),
+        ({"bgouter": "wide"}, "bgouter"),
         ({"init_params": {"a": [1.0]}}, "expected x and y"),
     ],
 )

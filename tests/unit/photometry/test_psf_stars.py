@@ -121,3 +121,21 @@ def test_too_few_stars_are_said() -> None:
         build_psf(image, stars[:, :1])
     with pytest.raises(UsageError, match="stamp size"):
         build_psf(image, size=24)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"positions": "a"},
+        {"oversampling": 0},
+        {"max_stars": 2},
+        {"max_stars": "many"},
+        {"smoothing": "x"},
+        {"iterations": 0},
+    ],
+    ids=str,
+)
+def test_settings_are_checked_before_stars_are_looked_for(wrong: dict[str, Any]) -> None:
+    blank = np.full((90, 90), np.nan)  # which has no star: nothing but the setting is complained of
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        build_psf(blank, **wrong)
