@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import math
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -157,7 +158,7 @@ def test_asinh_planes_are_made_linear(tmp_path: Path) -> None:
     """The inverse, v = 2.5 log10(e) asinh((f - BOFFSET) / (2 BSOFTEN)), is the oracle."""
     flux = np.linspace(-50.0, 5000.0, 12).reshape(3, 4)
     soften, offset = 20.0, 7.0
-    scaled = 2.5 * np.log10(np.e) * np.arcsinh((flux - offset) / (2 * soften))
+    scaled = 2.5 * np.log10(math.e) * np.arcsinh((flux - offset) / (2 * soften))
     assert np.allclose(to_linear(scaled, soften, offset), flux, rtol=1e-12)
     path = tmp_path / "a.fits"
     write_raw(path, scaled, BSOFTEN=soften, BOFFSET=offset)
