@@ -84,6 +84,8 @@ def test_every_celestial_image_that_astropy_sees_is_registered() -> None:
         hdus = {(Path(p.path).resolve(), p.layout.hdu) for p in planes}
         if isinstance(answer, FormatError) and answer.code in ("unknown_format", "corrupt_file"):
             continue
+        if name.endswith(".asdf"):  # which astropy does not see; test_real_asdf.py has them
+            continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd cards are the point of these files
             with fits.open(DATA / name, memmap=False) as opened:
@@ -332,7 +334,7 @@ def test_a_distortion_that_only_some_readers_know_is_applied_or_told() -> None:
         ("odd/nocdelt.fits", "not_an_image", "cube 125x125x3"),
         ("eso_midas/timmi2.fits", "not_an_image", "cube 320x240x2"),
         ("jwst_asdf/add_wcs_default_acq1.fits", "not_an_image", "cube 128x128x2x6"),
-        ("jwst_asdf/jwst.asdf", "unknown_format", "ASDF"),
+        ("jwst_asdf/jwst.asdf", "not_an_image", "cube of 4x151x333"),
         ("sdss_frame/photoObj-001000-1-0100.fits", "not_an_image", "table of 19 rows"),
         ("sextractor_reference/image.fits", "not_an_image", "without celestial coordinates"),
         ("panoptes/noheader.fits", "not_an_image", "without celestial coordinates"),
