@@ -1,17 +1,14 @@
 """What is known of each image of a position, and how its cutout ended, as a table."""
 
 from collections.abc import Iterable, Sequence
-from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from snapdb.archive.epochs.plan import Epoch
-from snapdb.archive.guard import check_output
 from snapdb.archive.paths import PathLike
-from snapdb.errors import UsageError
-from snapdb.storage import write_atomically
+from snapdb.archive.table_files import write_file, write_text
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -143,23 +140,14 @@ def write_epoch_table(table: "Table", path: PathLike, *, overwrite: bool = False
     ObjectExistsError
         If the file must stay.
     """
-    target = Path(path).absolute()
-    form = TABLE_FORMATS.get(target.suffix.lower())
-    if form is None:
-        msg = f"the format of {path} is not known by its name; expected {', '.join(TABLE_FORMATS)}"
-        raise UsageError(msg, path=str(path))
-    check_output(target, overwrite=overwrite)
-    with write_atomically(target, overwrite=overwrite) as stream:
-        if not form.startswith("ascii"):
+
+    def write(stream: BinaryIO, form: str) -> None:
+        if form.startswith("ascii"):
+            write_text(table, stream, form)
+        else:
             with_blanks(table).write(stream, format=form)
-            return target
-        text = TextIOWrapper(stream, encoding="utf-8", newline="")
-        try:
-            table.write(text, format=form)
-            text.flush()
-        finally:
-            text.detach()  # the stream stays open for what closes it
-    return target
+
+    return write_file(path, TABLE_FORMATS, write, overwrite=overwrite)
 
 
 def with_blanks(table: "Table") -> "Table":

@@ -2,19 +2,17 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from io import TextIOWrapper
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from snapdb.archive.guard import check_output
 from snapdb.archive.paths import PathLike
 from snapdb.archive.positions import load_arrow
-from snapdb.errors import UsageError
+from snapdb.archive.table_files import write_file, write_text
 from snapdb.photometry.calibration import NJY_ZEROPOINT, from_njy, limit_magnitude, to_magnitude
 from snapdb.photometry.quality import quality_names
-from snapdb.storage import write_atomically
 from snapdb.types import FloatArray
 
 if TYPE_CHECKING:
@@ -181,15 +179,7 @@ def write_table(table: "Table", path: PathLike, *, overwrite: bool = False) -> P
     ObjectExistsError
         If the file must stay.
     """
-    target = Path(path).absolute()
-    suffix = target.suffix.lower()
-    if suffix not in FORMATS:
-        msg = f"the format of {path} is not known by its name; expected {', '.join(FORMATS)}"
-        raise UsageError(msg, path=str(path))
-    check_output(target, overwrite=overwrite)
-    with write_atomically(target, overwrite=overwrite) as stream:
-        write_stream(table, stream, FORMATS[suffix])
-    return target
+    return write_file(path, FORMATS, partial(write_stream, table), overwrite=overwrite)
 
 
 def write_stream(table: "Table", stream: BinaryIO, form: str) -> None:
@@ -211,12 +201,7 @@ def write_stream(table: "Table", stream: BinaryIO, form: str) -> None:
     if form in ("json", "jsonl", "table"):
         stream.writelines(f"{line}\n".encode() for line in _make_lines(table, form))
         return
-    text = TextIOWrapper(stream, encoding="utf-8", newline="")
-    try:
-        table.write(text, format=form)
-        text.flush()
-    finally:
-        text.detach()  # the stream stays open for what closes it
+    write_text(table, stream, form)
 
 
 def _make_lines(table: "Table", form: str) -> Iterator[str]:

@@ -36,7 +36,7 @@ def convert_windows(function: Any, batch: PixelArray, header: Header, where: str
     for out, window in zip(made, batch, strict=True):
         try:
             out[...] = np.broadcast_to(function(window, header), window.shape)
-        except Exception as err:  # the function is not ours
+        except Exception as err:  # the function is the user's: whatever it raises is told by row
             msg = f"{where}: user_flux_conversion_function failed: {err!r}"
             raise UsageError(msg, path=where) from err
     return made
