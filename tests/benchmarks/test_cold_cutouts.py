@@ -113,12 +113,12 @@ def tell(capsys: pytest.CaptureFixture[str], what: str, ours: float, peers: dict
         print(f"\n{what}: snapdb {ours:.3f} ms; {rest}", end="")  # noqa: T201  # the benchmark's result
 
 
-def cut_with_cutout2d(path: Path, *, memmap: bool | None = None) -> Any:
-    """Open, find the pixel with the full header, cut the data plane alone."""
+def cut_with_cutout2d(path: Path, *, memmap: bool | None = None, hdu: int = HDU) -> Any:
+    """Open, find the pixel with the full header, cut one plane alone."""
     with fits.open(path, memmap=memmap) as hdus:
-        wcs = WCS(hdus[HDU].header)
+        wcs = WCS(hdus[hdu].header)
         x, y = wcs.all_world2pix(RA, DEC, 0)
-        return np.array(Cutout2D(hdus[HDU].data, (float(x), float(y)), SIZE, wcs=wcs).data)
+        return np.array(Cutout2D(hdus[hdu].data, (float(x), float(y)), SIZE, wcs=wcs).data)
 
 
 def cut_with_section(path: Path) -> Any:
@@ -149,10 +149,8 @@ def cut_as_snappl(path: Path) -> list[Any]:
 def test_three_planes_of_a_sip_image(archive: snapdb.Archive, capsys: pytest.CaptureFixture[str]) -> None:
     image, path = find(archive, "sip.fits")
     got = cut_cold(archive, image)
-    want = cut_as_snappl(path)
-    for name, plane in zip(("data", "noise", "flags"), want, strict=True):
-        assert np.array_equal(getattr(got, name), plane)
-    assert np.array_equal(got.data, cut_with_cutout2d(path))
+    for number, name in enumerate(("data", "noise", "flags")):
+        assert np.array_equal(getattr(got, name), cut_with_cutout2d(path, hdu=HDU + number))
     ours = median_ms(lambda: cut_cold(archive, image), 60)
     from_id = median_ms(lambda: archive.get_image(image.id).get_ra_dec_cutout(RA, DEC, SIZE), 60)
     peers = {
