@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +10,8 @@ from sqlalchemy import Connection, delete, select, update
 
 from snapdb.errors import NotFoundError
 from snapdb.model.file import FileRecord, FileState
-from snapdb.registry.ids import make_id
-from snapdb.registry.loaders import ENCODINGS, choose_loader
+from snapdb.registry.ids import make_ids
+from snapdb.registry.loaders import choose_loader
 from snapdb.registry.tables import file, measurement, plane
 
 _BATCH = 5_000
@@ -62,7 +63,9 @@ class KeptFiles:
     """Key of each that has other bytes than when it was registered -> what to say of it."""
 
 
-def ensure_files(connection: Connection, given: Iterable[FileRecord], *, update_known: bool) -> KeptFiles:
+def ensure_files(
+    connection: Connection, given: Iterable[FileRecord], *, update_known: bool, first: bool = False
+) -> KeptFiles:
     """See that files are known.
 
     Parameters
@@ -74,19 +77,34 @@ def ensure_files(connection: Connection, given: Iterable[FileRecord], *, update_
     update_known : bool
         Whether known files get what is known of them now, even if their bytes have changed; then
         measurements on their images go.
+    first : bool
+        Whether no file is known yet, and nobody else can write one.
 
     Returns
     -------
     KeptFiles
         Ids by key. A known file whose bytes have changed is left as it was unless `update_known`.
     """
-    records = {record.key: record for record in sorted(given, key=lambda r: r.key)}
+    records = {record.key: record for record in sorted(given, key=attrgetter("key"))}
     # New ids for all: one that comes with a record must not pass for one that was just given.
-    ids = {key: make_id() for key in records}
-    encode = ENCODINGS[connection.dialect.name].id
-    rows = [(encode(ids[key]), *_values_of(record)) for key, record in records.items()]
-    if not rows or choose_loader(connection).insert_new(file, _COLUMNS, rows, ["key"]) == len(rows):
+    made = make_ids(len(records))
+    ids = dict(zip(records, made, strict=True))
+    if not records:
         return KeptFiles(ids, frozenset(), {})
+    columns = dict(zip(_COLUMNS, (made, *zip(*map(_values_of, records.values()), strict=True)), strict=True))
+    loader = choose_loader(connection)
+    if first:
+        loader.insert(file, columns)
+        return KeptFiles(ids, frozenset(), {})
+    if loader.insert_new(file, columns, ["key"]) == len(records):
+        return KeptFiles(ids, frozenset(), {})
+    return _meet_old(connection, records, ids, update_known=update_known)
+
+
+def _meet_old(
+    connection: Connection, records: Mapping[str, FileRecord], ids: dict[str, UUID], *, update_known: bool
+) -> KeptFiles:
+    """Give known files their ids, and find those that have changed."""
     old: set[UUID] = set()
     changed: dict[str, dict[str, Any]] = {}
     for key, stored in sorted(find_files(connection, list(records)).items()):  # in one order for all writers

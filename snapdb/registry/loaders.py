@@ -1,46 +1,28 @@
-"""Rows into tables: binary COPY on PostgreSQL, one prepared statement on SQLite."""
+"""Columns into tables: binary COPY on PostgreSQL, one prepared statement on SQLite."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC
 from operator import attrgetter
 from typing import Any, Protocol
-from uuid import UUID
 
-from sqlalchemy import Connection, Table, TableClause
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Connection, Table, TableClause, Uuid
+from sqlalchemy.types import TypeEngine
 
-Row = Sequence[Any]
+from snapdb.registry.binary_copy import Field, copy_columns, encode_column
+from snapdb.registry.tables import UtcTime
 
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How a driver takes ids, JSON and times."""
-
-    id: Callable[[UUID], Any]
-    json: Callable[[str], Any]
-    time: Callable[[datetime], Any]
-
-
-ENCODINGS = {
-    # jsonb travels as a version, 1, and its text (PostgreSQL: src/backend/utils/adt/jsonb.c, jsonb_recv).
-    "postgresql": Encoding(attrgetter("bytes"), lambda text: b"\x01" + text.encode(), lambda v: v),
-    "sqlite": Encoding(
-        attrgetter("hex"), lambda text: text, lambda v: v.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-    ),
-}
+Columns = Mapping[str, Sequence[Any]]
+"""Name of a column -> its value in each row, as Python has it; JSON as text."""
 
 
 class Loader(Protocol):
-    """Writes rows of Python values, within the transaction of its connection."""
+    """Writes rows, given column by column, within the transaction of its connection."""
 
-    def insert_new(
-        self, table: Table, columns: Sequence[str], rows: Iterable[Row], key: Sequence[str]
-    ) -> int:
+    def insert_new(self, table: Table, columns: Columns, key: Sequence[str]) -> int:
         """Insert rows in their order, leave alone those whose key is there, and count the inserted."""
         ...
 
-    def insert(self, table: TableClause, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    def insert(self, table: TableClause, columns: Columns) -> None:
         """Insert rows that are new for certain."""
         ...
 
@@ -52,69 +34,68 @@ def choose_loader(connection: Connection) -> Loader:
 
 
 class _Copier:
-    """COPY; where rows may be there already, into a temporary table first.
-
-    The temporary tables belong to the session, and are empty after each transaction.
-    """
+    """COPY; where rows may be there already, into a temporary table first."""
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
-        self._used: set[str] = set()
 
-    def insert_new(
-        self, table: Table, columns: Sequence[str], rows: Iterable[Row], key: Sequence[str]
-    ) -> int:
+    def insert_new(self, table: Table, columns: Columns, key: Sequence[str]) -> int:
         """Copy into a temporary table, and from there what is new."""
-        stage, names = f"stage_{table.name}", ", ".join(columns)
-        with self._driver.cursor() as cursor:
-            cursor.execute(
-                f"CREATE TEMPORARY TABLE IF NOT EXISTS {stage} (LIKE {table.name}) ON COMMIT DELETE ROWS"
-            )
-            if stage in self._used:
-                cursor.execute(f"TRUNCATE {stage}")
-            self._used.add(stage)
-            self._copy(cursor, stage, table, columns, rows)
-            cursor.execute(
-                f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {stage} "
-                f"ON CONFLICT ({', '.join(key)}) DO NOTHING"
-            )
-            return int(cursor.rowcount)
+        return copy_new(self._driver, table, _encode(table, columns), key)
 
-    def insert(self, table: TableClause, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    def insert(self, table: TableClause, columns: Columns) -> None:
         """Copy."""
         with self._driver.cursor() as cursor:
-            self._copy(cursor, table.name, table, columns, rows)
-
-    @staticmethod
-    def _copy(
-        cursor: Any, target: str, table: TableClause, columns: Sequence[str], rows: Iterable[Row]
-    ) -> None:
-        """Copy rows into a table that has the columns of another."""
-        with cursor.copy(f"COPY {target} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)") as copy:
-            copy.set_types([_type_of(table, name) for name in columns])
-            for row in rows:
-                copy.write_row(row)
+            copy_columns(cursor, table.name, _encode(table, columns))
 
 
-_TYPES = {
-    "INTEGER": "int4",
-    "SMALLINT": "int2",
-    "BIGINT": "int8",
-    "DOUBLE PRECISION": "float8",
-    "TEXT": "text",
-    "TIMESTAMP WITH TIME ZONE": "timestamptz",
-}
+def copy_new(
+    driver: Any,
+    table: Table,
+    columns: Mapping[str, Field],
+    key: Sequence[str],
+    chosen: Mapping[str, str] | None = None,
+) -> int:
+    """Copy rows into a temporary table, and from there those whose key is not in the table.
+
+    The temporary table belongs to the session, and is empty after each transaction.
+
+    Parameters
+    ----------
+    driver : psycopg.Connection
+        In a transaction.
+    table : sqlalchemy.Table
+        Where the rows go.
+    columns : mapping
+        Name of a column -> what it holds, as COPY takes it.
+    key : sequence of str
+        Columns that no two rows share.
+    chosen : mapping, optional
+        Name of a column -> the expression of SQL that goes into it instead.
+
+    Returns
+    -------
+    int
+        How many rows were new.
+    """
+    stage, names = f"stage_{table.name}", ", ".join(columns)
+    values = ", ".join((chosen or {}).get(name, name) for name in columns)
+    with driver.cursor() as cursor:
+        cursor.execute(
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS {stage} (LIKE {table.name}) ON COMMIT DELETE ROWS"
+        )
+        cursor.execute(f"TRUNCATE {stage}")  # an earlier batch of this transaction
+        copy_columns(cursor, stage, columns)
+        cursor.execute(
+            f"INSERT INTO {table.name} ({names}) SELECT {values} FROM {stage} "
+            f"ON CONFLICT ({', '.join(key)}) DO NOTHING"
+        )
+        return int(cursor.rowcount)
 
 
-def _type_of(table: TableClause, name: str) -> str:
-    """Name the type by which a column's values are written; ids, JSON and footprints are bytes already."""
-    from sqlalchemy.dialects import postgresql
-
-    kind = table.c[name].type
-    written = kind.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
-    if isinstance(kind.dialect_impl(postgresql.dialect()), JSONB):  # type: ignore[no-untyped-call]
-        return "bytea"
-    return _TYPES.get(written, "text" if written.startswith("VARCHAR") else "bytea")
+def _encode(table: TableClause, columns: Columns) -> dict[str, Field]:
+    """Encode columns for COPY."""
+    return {name: encode_column(values, table.c[name].type) for name, values in columns.items()}
 
 
 class _Executor:
@@ -123,18 +104,32 @@ class _Executor:
     def __init__(self, driver: Any) -> None:
         self._driver = driver
 
-    def insert_new(
-        self, table: Table, columns: Sequence[str], rows: Iterable[Row], key: Sequence[str]
-    ) -> int:
+    def insert_new(self, table: Table, columns: Columns, key: Sequence[str]) -> int:
         """Insert where there is no conflict."""
         statement = f"{_write_insert(table, columns)} ON CONFLICT ({', '.join(key)}) DO NOTHING"
-        return int(self._driver.executemany(statement, rows).rowcount)
+        return int(self._driver.executemany(statement, _make_rows(table, columns)).rowcount)
 
-    def insert(self, table: TableClause, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    def insert(self, table: TableClause, columns: Columns) -> None:
         """Insert."""
-        self._driver.executemany(_write_insert(table, columns), rows)
+        self._driver.executemany(_write_insert(table, columns), _make_rows(table, columns))
 
 
-def _write_insert(table: TableClause, columns: Sequence[str]) -> str:
+def _write_insert(table: TableClause, columns: Columns) -> str:
     """Write an INSERT with a place for each column."""
     return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+def _make_rows(table: TableClause, columns: Columns) -> "zip[tuple[Any, ...]]":
+    """Give rows as SQLite's driver takes them."""
+    written = (_write_plain(values, table.c[name].type) for name, values in columns.items())
+    return zip(*written, strict=True)
+
+
+def _write_plain(values: Sequence[Any], kind: TypeEngine[Any]) -> Sequence[Any]:
+    """Give ids as hexadecimal digits and times as text, as SQLAlchemy keeps them there."""
+    if isinstance(kind, Uuid):
+        return list(map(attrgetter("hex"), values))
+    if isinstance(kind, UtcTime):
+        times = {value: value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") for value in set(values)}
+        return [times[value] for value in values]
+    return values

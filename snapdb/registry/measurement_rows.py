@@ -5,10 +5,8 @@ encoded with numpy; no value is touched by a loop of Python's but ids and texts,
 distinct one.
 """
 
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +18,8 @@ from snapdb.errors import NotFoundError, UsageError
 from snapdb.model.measurement import MeasurementTable
 from snapdb.registry.adding import known
 from snapdb.registry.adding.checks import Problems
-from snapdb.registry.loaders import choose_loader
+from snapdb.registry.binary_copy import Field, encode_ids, encode_texts
+from snapdb.registry.loaders import choose_loader, copy_new
 from snapdb.registry.measurement_answers import EPOCH
 from snapdb.registry.tables import MEASURED_NUMBERS, measurement
 from snapdb.types import IntArray
@@ -40,15 +39,9 @@ _FIXED: dict[str, str] = {
     "n_pixels": ">i4",
     "measured_at": ">i8",
 }
-"""Column of one width -> how PostgreSQL writes it (manual, 55.2.7 "Binary format")."""
-_FIELDS = ((("#" + name, ">i4"), (name, kind)) for name, kind in _FIXED.items())
-_RECORD = np.dtype([("#", ">i2"), *chain.from_iterable(_FIELDS)])
-"""The beginning of a row: how many fields, and of each its length and its bytes."""
+"""Column of one width -> how COPY takes it."""
 _TEXTS = ("method", "name")
-_NAMES = (*_FIXED, *_TEXTS)
 _COUNTS = ("quality", "ndof", "n_pixels")
-_CHUNK = 20_000
-_HEADER, _TRAILER = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 
 
 def add_measurements(connection: Connection, table: MeasurementTable) -> int:
@@ -61,8 +54,7 @@ def add_measurements(connection: Connection, table: MeasurementTable) -> int:
     order = np.lexsort([sorted_by[name] for name in reversed(KEY)])
     if connection.dialect.name == "postgresql":
         return _copy(connection.connection.driver_connection, columns, ids, texts, order)
-    rows = _make_rows(columns, ids, texts, order)
-    return choose_loader(connection).insert_new(measurement, _NAMES, rows, KEY)
+    return choose_loader(connection).insert_new(measurement, _spread(columns, ids, texts, order), KEY)
 
 
 class Coded:
@@ -175,67 +167,25 @@ def _copy(
     order: IntArray,
 ) -> int:
     """Copy into a temporary table, and from there what is new; NaN becomes NULL on the way."""
-    raw = {
-        name: coded.spread([np.void(value.bytes) for value in coded.values], "V16")
-        for name, coded in ids.items()
-    }
-    moments = (columns["measured_at"] - EPOCH).astype(np.int64)
-    fixed = {**columns, **raw, "measured_at": moments}
-    ends = [coded.spread([_encode_text(value) for value in coded.values]) for coded in texts.values()]
-    names = ", ".join(_NAMES)
-    chosen = ", ".join(f"NULLIF({name}, 'NaN')" if name in MEASURED_NUMBERS else name for name in _NAMES)
-    stage = "stage_measurement"
-    with driver.cursor() as cursor:
-        cursor.execute(
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS {stage} (LIKE measurement) ON COMMIT DELETE ROWS"
-        )
-        with cursor.copy(f"COPY {stage} ({names}) FROM STDIN (FORMAT BINARY)") as copy:
-            copy.write(_HEADER)
-            for start in range(0, len(order), _CHUNK):
-                copy.write(_encode(fixed, ends, order[start : start + _CHUNK]))
-            copy.write(_TRAILER)
-        cursor.execute(
-            f"INSERT INTO measurement ({names}) SELECT {chosen} FROM {stage} "
-            f"ON CONFLICT ({', '.join(KEY)}) DO NOTHING"
-        )
-        return int(cursor.rowcount)
-
-
-def _encode(fixed: dict[str, NDArray[Any]], ends: list[NDArray[np.object_]], rows: IntArray) -> bytes:
-    """Write some rows as COPY takes them: each field is its length and its bytes."""
-    made = np.empty(len(rows), dtype=_RECORD)
-    made["#"] = len(_NAMES)
-    for name, kind in _FIXED.items():
-        made["#" + name] = np.dtype(kind).itemsize
-        made[name] = fixed[name][rows]
-    width, joined = made.dtype.itemsize, made.tobytes()
-    fronts = (joined[start : start + width] for start in range(0, len(joined), width))
-    return b"".join(chain.from_iterable(zip(fronts, *(end[rows].tolist() for end in ends), strict=True)))
-
-
-def _encode_text(value: str | None) -> bytes:
-    """Write a text field, -1 as its length where there is none."""
-    if value is None:
-        return b"\xff\xff\xff\xff"
-    encoded = value.encode()
-    return struct.pack(">i", len(encoded)) + encoded
+    fixed = {**columns, "measured_at": (columns["measured_at"] - EPOCH).astype(np.int64)}
+    fixed |= {name: encode_ids(coded.values)[coded.codes] for name, coded in ids.items()}
+    made: dict[str, Field] = {name: fixed[name][order].astype(kind) for name, kind in _FIXED.items()}
+    for name, coded in texts.items():
+        made[name] = coded.spread(encode_texts(coded.values))[order].tolist()
+    chosen = {name: f"NULLIF({name}, 'NaN')" for name in MEASURED_NUMBERS}
+    return copy_new(driver, measurement, made, KEY, chosen)
 
 
 # SQLite
 
 
-def _make_rows(
+def _spread(
     columns: dict[str, NDArray[Any]], ids: dict[str, Coded], texts: dict[str, Coded], order: IntArray
-) -> Iterator[tuple[Any, ...]]:
-    """Give the values of rows; SQLite keeps NaN as NULL by itself."""
-    spread = {name: coded.spread([value.hex for value in coded.values]) for name, coded in ids.items()}
-    spread |= {name: coded.spread(coded.values) for name, coded in texts.items()}
+) -> dict[str, list[Any]]:
+    """Give the values of columns; SQLite keeps NaN as NULL by itself."""
+    spread = {name: coded.spread(coded.values) for name, coded in {**ids, **texts}.items()}
     moments, codes = np.unique(columns["measured_at"], return_inverse=True)
-    written = [str(moment).replace("T", " ") for moment in np.datetime_as_string(moments, unit="us")]
-    spread["measured_at"] = np.array(written, dtype=object)[codes]
-    for start in range(0, len(order), _CHUNK):
-        rows = order[start : start + _CHUNK]
-        yield from zip(
-            *(spread.get(name, columns.get(name))[rows].tolist() for name in _NAMES),  # type: ignore[index]
-            strict=True,
-        )
+    known = [moment.replace(tzinfo=UTC) for moment in moments.tolist()]
+    spread["measured_at"] = np.array(known, dtype=object)[codes]
+    given = {**columns, **spread}
+    return {name: given[name][order].tolist() for name in (*_FIXED, *_TEXTS)}

@@ -5,6 +5,7 @@ module          does
 ==============  =================================================================
 ``checks``      finds every row that the registry would refuse, and says why
 ``known``       finds what is registered already
+``first_load``  makes what an empty registry can have at the end
 ``rows``        turns images into the columns of the tables, in the order of the sky
 ``add``         puts these together inside one transaction
 ==============  =================================================================

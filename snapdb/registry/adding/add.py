@@ -1,7 +1,9 @@
 """Images into the database: everything is checked, then whole tables are written."""
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -17,16 +19,16 @@ from snapdb.model.outcome import OutcomeKind
 from snapdb.registry.adding import known
 from snapdb.registry.adding.batch import Batch, prepare
 from snapdb.registry.adding.checks import Problems, check_files, check_twice
+from snapdb.registry.adding.first_load import FirstLoad
 from snapdb.registry.adding.known import Key
 from snapdb.registry.adding.rows import (
-    IMAGE_COLUMNS,
     INPUT_COLUMNS,
     JSON_FACTS,
     PLANE_COLUMNS,
 )
 from snapdb.registry.files import ensure_files
-from snapdb.registry.ids import make_id
-from snapdb.registry.loaders import ENCODINGS, choose_loader
+from snapdb.registry.ids import make_ids
+from snapdb.registry.loaders import choose_loader
 from snapdb.registry.spatial import Spatial
 from snapdb.registry.tables import image, image_input, plane
 
@@ -56,19 +58,36 @@ def add_images(
 ) -> list[AddedImage]:
     """Register images inside the connection's transaction; see :meth:`Registry.add_images`."""
     check_files(files.values())
-    adding = _Adding(connection, spatial, files, update_known=update_known)
-    for batch in _prepare_ahead(images, files):
-        adding.take(batch)
-    adding.problems.raise_any(adding.count)
-    adding.check_other_files()
+    rest = iter(images)
+    begin, following = list(islice(rest, BATCH)), list(islice(rest, BATCH))
+    first_load = FirstLoad.begin(connection) if following else None
+    with _uncollected():
+        adding = _Adding(connection, spatial, files, update_known=update_known, first=first_load is not None)
+        for batch in _prepare_ahead(begin, following, rest, files):
+            adding.take(batch)
+        adding.problems.raise_any(adding.count)
+        adding.check_other_files()
+    if first_load is not None:
+        first_load.finish()
     return adding.added
 
 
-def _prepare_ahead(images: Iterable[NewImage], files: Mapping[str, FileRecord]) -> Iterator[Batch]:
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let the search for cycles rest: among millions of live objects it takes a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _prepare_ahead(
+    some: list[NewImage], following: list[NewImage], rest: Iterator[NewImage], files: Mapping[str, FileRecord]
+) -> Iterator[Batch]:
     """Prepare the next images while the database writes the last ones."""
-    rest = iter(images)
-    some = list(islice(rest, BATCH))
-    following = list(islice(rest, BATCH))
     if not following:
         yield prepare(some, files, 0)
         return
@@ -88,7 +107,13 @@ class _Adding:
     """One call, from the first batch to the last."""
 
     def __init__(
-        self, connection: Connection, spatial: Spatial, files: Mapping[str, FileRecord], *, update_known: bool
+        self,
+        connection: Connection,
+        spatial: Spatial,
+        files: Mapping[str, FileRecord],
+        *,
+        update_known: bool,
+        first: bool,
     ) -> None:
         self.problems = Problems()
         self.added: list[AddedImage] = []
@@ -97,13 +122,14 @@ class _Adding:
         self._spatial = spatial
         self._files = files
         self._update_known = update_known
+        self._first = first
         self._loader = choose_loader(connection)
-        self._encoding = ENCODINGS[connection.dialect.name]
-        self._kept = ensure_files(connection, files.values(), update_known=update_known)
+        self._kept = ensure_files(connection, files.values(), update_known=update_known, first=first)
+        self._twins = known.Twins(connection, alone=first)
         self._keys: set[Any] = set()
         self._ids: set[UUID] = set()
         self._provenances: set[UUID] = set()
-        self._now = self._encoding.time(datetime.now(UTC))
+        self._now = datetime.now(UTC)
 
     def take(self, batch: Batch) -> None:
         """Check some images against the database, and write them unless anything was wrong so far."""
@@ -113,7 +139,7 @@ class _Adding:
         self.problems.found.update(batch.problems.found)
         if self.problems.found:
             return
-        batch.twins = known.find_twins(self._connection, batch.images, batch.file_keys)
+        batch.twins = self._twins.find(batch.images, batch.file_keys)
         self._insert(batch)
         self._replace(batch)
         self.added += [
@@ -176,14 +202,16 @@ class _Adding:
 
     def _match_known(self, batch: Batch) -> None:
         """Give images that are registered already their ids and outcomes, the others new ids."""
-        old = [key for key in batch.keys if key.file_id in self._kept.old]
-        registered = known.find_known(self._connection, old)
+        old = self._kept.old
+        met = [key for key in batch.keys if key.file_id in old] if old else []
+        registered = known.find_known(self._connection, met)
         given = [new.id for new in batch.images if new.id is not None]
-        taken = known.find_images(self._connection, given) if given else set()
+        taken = known.find_images(self._connection, given) if given and not self._first else set()
+        made = iter(make_ids(len(batch.images) - len(given)))
         for row, (new, key) in enumerate(zip(batch.images, batch.keys, strict=True)):
             there = registered.get(key)
             if there is None:
-                self._take_id(batch, row, new.id, taken)
+                self._take_id(batch, row, new.id, taken, made)
                 continue
             batch.ids.append(there)
             batch.outcomes.append(OutcomeKind.UPDATED if self._update_known else OutcomeKind.UNCHANGED)
@@ -193,7 +221,9 @@ class _Adding:
                 facts = {"path": path, "existing": there, "given": new.id}
                 batch.problems.add(batch.numbers[row], ConflictError, msg, **facts)
 
-    def _take_id(self, batch: Batch, row: int, given: UUID | None, taken: set[UUID]) -> None:
+    def _take_id(
+        self, batch: Batch, row: int, given: UUID | None, taken: set[UUID], made: Iterator[UUID]
+    ) -> None:
         """Give a new image its id, and note one that another image has."""
         if given is not None:
             if given in taken or given in self._ids:
@@ -201,7 +231,7 @@ class _Adding:
                 facts = {"path": batch.paths[row], "given": given}
                 batch.problems.add(batch.numbers[row], ConflictError, msg, **facts)
             self._ids.add(given)
-        batch.ids.append(given or make_id())
+        batch.ids.append(given or next(made))
         batch.outcomes.append(OutcomeKind.REGISTERED)
 
     # Writing
@@ -216,13 +246,13 @@ class _Adding:
             return
         met = [row for row in fresh if batch.keys[row].file_id in self._kept.old]
         if met:
-            inserted = self._loader.insert_new(image, IMAGE_COLUMNS, self._make_rows(batch, met), _KEY)
+            inserted = self._loader.insert_new(image, self._make_columns(batch, met), _KEY)
             if inserted < len(met):
                 self._yield_to_winners(batch, met)
         # Nobody else can register an image of a file that only this transaction knows.
         alone = [row for row in fresh if batch.keys[row].file_id not in self._kept.old]
         if alone:
-            self._loader.insert(image, IMAGE_COLUMNS, self._make_rows(batch, alone))
+            self._loader.insert(image, self._make_columns(batch, alone))
         self._write_parts(batch, batch.rows_with(OutcomeKind.REGISTERED))
 
     def _yield_to_winners(self, batch: Batch, fresh: Sequence[int]) -> None:
@@ -237,56 +267,57 @@ class _Adding:
                 batch.ids[row] = there
                 batch.outcomes[row] = OutcomeKind.UPDATED if self._update_known else OutcomeKind.UNCHANGED
 
-    def _make_rows(self, batch: Batch, rows: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-        """Give the values of images' rows."""
-        encode, now = self._encoding, self._now
-        columns = {name: batch.columns[name] for name in FACT_NAMES}
-        for name in JSON_FACTS:
-            columns[name] = [encode.json(text) for text in batch.json[name]]
-        facts = list(zip(*columns.values(), strict=True))
-        for row in rows:
-            provenance_id, file_id, hdu = batch.keys[row]
-            ids = (encode.id(batch.ids[row]), encode.id(provenance_id), encode.id(file_id), hdu)
-            yield (*ids, *facts[row], batch.footprints[row], now)
+    def _make_columns(self, batch: Batch, rows: Sequence[int]) -> dict[str, Sequence[Any]]:
+        """Give the values of images' rows, column by column."""
+        provenance_ids, file_ids, hdus = zip(*(batch.keys[row] for row in rows), strict=True)
+        facts = {name: batch.json.get(name) or batch.columns[name] for name in FACT_NAMES}
+        given = {"id": batch.ids, **facts, "footprint": batch.footprints}
+        return {
+            **{name: [values[row] for row in rows] for name, values in given.items()},
+            **dict(zip(_KEY, (provenance_ids, file_ids, hdus), strict=True)),
+            "registered_at": [self._now] * len(rows),
+        }
 
     def _write_parts(self, batch: Batch, rows: Sequence[int]) -> None:
         """Write planes, inputs and the spatial index of images."""
-        encode = self._encoding
-        self._loader.insert(plane, PLANE_COLUMNS, self._make_planes(batch, rows))
+        if not rows:
+            return
+        self._loader.insert(plane, self._make_planes(batch, rows))
         inputs = [
-            (encode.id(batch.ids[row]), number, encode.id(id_))
+            (batch.ids[row], number, id_)
             for row in rows
             for number, id_ in enumerate(batch.images[row].inputs)
         ]
         if inputs:
-            self._loader.insert(image_input, INPUT_COLUMNS, inputs)
+            columns = zip(*inputs, strict=True)
+            self._loader.insert(image_input, dict(zip(INPUT_COLUMNS, columns, strict=True)))
         if batch.outlines is not None:
             self._spatial.index_footprints(self._connection, batch.ids, batch.outlines, rows)
 
-    def _make_planes(self, batch: Batch, rows: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-        """Give the values of planes' rows."""
-        encode, files, ids = self._encoding, self._files, self._kept.ids
-        for row in rows:
-            id_ = encode.id(batch.ids[row])
+    def _make_planes(self, batch: Batch, rows: Sequence[int]) -> dict[str, Sequence[Any]]:
+        """Give the values of planes' rows, column by column."""
+        files, ids = self._files, self._kept.ids
+        planes = [
+            (batch.ids[row], number, one.layout.name, ids[files[one.path].key], layout)
+            for row in rows
             for number, (one, layout) in enumerate(
                 zip(batch.images[row].planes, batch.layouts[row], strict=True)
-            ):
-                file_id = encode.id(ids[files[one.path].key])
-                yield id_, number, one.layout.name, file_id, encode.json(layout)
+            )
+        ]
+        return dict(zip(PLANE_COLUMNS, zip(*planes, strict=True), strict=True))
 
     def _replace(self, batch: Batch) -> None:
         """Write new facts over the rows of known images, and their parts anew."""
         rows = sorted(batch.rows_with(OutcomeKind.UPDATED), key=lambda row: batch.keys[row])
         if not rows:
             return
-        names = [name for name in IMAGE_COLUMNS if name not in ("id", "footprint", "registered_at", *_KEY)]
-        values = {name: bindparam(name, type_=image.c[name].type) for name in (*names, "footprint")}
+        values = {name: bindparam(name, type_=image.c[name].type) for name in (*FACT_NAMES, "footprint")}
         write = self._spatial.write_footprint
         given = [
             {
                 "_id": batch.ids[row],
                 "footprint": write(batch.footprints[row]),
-                **{name: batch.columns[name][row] for name in names},
+                **{name: batch.columns[name][row] for name in FACT_NAMES},
                 **{name: dict(batch.columns[name][row]) for name in JSON_FACTS},
             }
             for row in rows

@@ -83,26 +83,44 @@ def _exposure_of(new: NewImage) -> Exposure | None:
     return Exposure(new.provenance_id, facts.observation_id, facts.sca, facts.band)
 
 
-def find_twins(
-    connection: Connection, images: Sequence[NewImage], file_keys: Sequence[str]
-) -> list[str | None]:
-    """Find, for each image, another file of the same exposure, detector and band.
+class Twins:
+    """Which images have a twin: another file of the same exposure, detector and band.
 
     An archive may hold an exposure in two encodings; both are registered, and whoever
     adds the second is told.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+        To ask.
+    alone : bool
+        Whether there are no images but those that were asked about here before.
     """
-    owners: dict[Exposure, str] = {}
-    exposures = [_exposure_of(new) for new in images]
-    c = image.c
-    columns = (c.provenance_id, c.observation_id, c.sca, c.band, file.c.key)
-    query = select(*columns).join(file, file.c.id == c.file_id).where(c.kind == "exposure")
-    for some in batches({exposure.observation_id for exposure in exposures if exposure is not None}):
-        for *parts, key in connection.execute(
-            query.where(is_any(connection, c.observation_id, some)).order_by(c.id)
-        ):
-            owners.setdefault(Exposure(*parts), key)
-    twins: list[str | None] = []
-    for key, exposure in zip(file_keys, exposures, strict=True):
-        first = owners.setdefault(exposure, key) if exposure is not None else key
-        twins.append(None if first == key else first)
-    return twins
+
+    def __init__(self, connection: Connection, *, alone: bool) -> None:
+        self._connection = connection
+        self._alone = alone
+        self._owners: dict[Exposure, str] = {}
+
+    def find(self, images: Sequence[NewImage], file_keys: Sequence[str]) -> list[str | None]:
+        """Give, for each image, the key of its twin's file."""
+        exposures = [_exposure_of(new) for new in images]
+        if not self._alone:
+            self._ask({exposure.observation_id for exposure in exposures if exposure is not None})
+        owners = self._owners
+        twins: list[str | None] = []
+        for key, exposure in zip(file_keys, exposures, strict=True):
+            first = owners.setdefault(exposure, key) if exposure is not None else key
+            twins.append(None if first == key else first)
+        return twins
+
+    def _ask(self, observation_ids: set[str]) -> None:
+        """Note the files of some observations."""
+        self._owners = {}
+        c = image.c
+        columns = (c.provenance_id, c.observation_id, c.sca, c.band, file.c.key)
+        query = select(*columns).join(file, file.c.id == c.file_id).where(c.kind == "exposure")
+        for some in batches(observation_ids):
+            wanted = query.where(is_any(self._connection, c.observation_id, some)).order_by(c.id)
+            for *parts, key in self._connection.execute(wanted):
+                self._owners.setdefault(Exposure(*parts), key)

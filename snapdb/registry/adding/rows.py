@@ -15,11 +15,11 @@ from snapdb.model.image import FACT_NAMES, NewImage
 from snapdb.model.layout import PlaneLayout
 from snapdb.registry.adding.checks import FLOATS, Columns, Problems
 
-IMAGE_COLUMNS = ("id", "provenance_id", "file_id", "hdu", *FACT_NAMES, "footprint", "registered_at")
 PLANE_COLUMNS = ("image_id", "number", "name", "file_id", "layout")
 INPUT_COLUMNS = ("image_id", "number", "input_id")
 JSON_FACTS = ("flag_bits", "properties")
 _PLAIN = frozenset({str, int, float, bool, NoneType})
+_NAME = frozenset({str})
 _HUGE = 2**1000
 _encode = json.JSONEncoder(allow_nan=False).encode
 _facts_of = attrgetter(*FACT_NAMES)
@@ -68,6 +68,9 @@ def write_json(
         written: dict[int, str] = {}
         texts[name] = []
         for number, path, value in zip(numbers, paths, columns[name], strict=True):
+            if type(value) is dict and not value:
+                texts[name].append("{}")
+                continue
             text = written.get(id(value))
             if text is None:
                 try:
@@ -82,12 +85,12 @@ def write_json(
 
 def _write_plain(values: Any, name: str) -> str | None:
     """Write a dictionary of plain values, which is quick; None for what has to be looked at."""
-    if not isinstance(values, Mapping):
+    if type(values) is not dict and not isinstance(values, Mapping):
         msg = f"{name} is {values!r:.80}, expected a dictionary"
         raise ProvenanceError(msg, path=name)
     if not values:
         return "{}"
-    if not all(type(k) is str for k in values) or not all(type(v) in _PLAIN for v in values.values()):
+    if not (set(map(type, values)) <= _NAME and set(map(type, values.values())) <= _PLAIN):
         return None
     try:
         text = _encode(values)

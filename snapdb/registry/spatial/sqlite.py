@@ -114,14 +114,13 @@ class SqliteSpatial:
         pieces = pieces[np.argsort(places[cut.owners[pieces]], kind="stable")]
         owners = cut.owners[pieces]
         normals = cut.normals[:, pieces].transpose(1, 0, 2).reshape(-1, 12).tolist()
-        names = [ids[owner].hex for owner in owners.tolist()]
         numbers = range(first, first + len(pieces))
         loader = choose_loader(connection)
-        values = zip(numbers, names, *zip(*normals, strict=True), strict=True)
-        loader.insert(image_piece, ("id", "image_id", *_NORMALS), values)
+        named = {"id": numbers, "image_id": [ids[owner] for owner in owners.tolist()]}
+        loader.insert(image_piece, named | dict(zip(_NORMALS, zip(*normals, strict=True), strict=True)))
         low, high = (ends[owners] for ends in _pad(*outlines.boxes()))
         ends = np.stack((low, high), axis=2).reshape(-1, 6).tolist()
-        loader.insert(_rtree, ("id", *_ENDS), zip(numbers, *zip(*ends, strict=True), strict=True))
+        loader.insert(_rtree, {"id": numbers} | dict(zip(_ENDS, zip(*ends, strict=True), strict=True)))
 
 
 def _contain_point() -> list[ColumnElement[bool]]:
