@@ -1,8 +1,10 @@
 """What is known of one image: a row, in full."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from itertools import repeat
+from typing import Any, Self
 from uuid import UUID
 
 from snapdb.model.layout import PlaneLayout
@@ -102,8 +104,54 @@ class NewImage:
     """Ids of the images that it was made from."""
 
 
+class _Row(ImageFacts):
+    """Facts of which each stays in the registry's row until it is looked at: few of them ever are."""
+
+    __slots__ = ("_row", "_take")
+
+    _row: tuple[Any, ...]
+    _take: Mapping[str, Callable[[tuple[Any, ...]], Any]]
+    """Fact -> what takes it out of the row."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in FACT_NAMES and name not in OWN_NAMES:
+            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(msg)
+        value = self._take[name](self._row)
+        object.__setattr__(self, name, value)
+        return value
+
+    @classmethod
+    def of_rows(
+        cls, rows: Sequence[tuple[Any, ...]], take: Mapping[str, Callable[[tuple[Any, ...]], Any]]
+    ) -> list[Self]:
+        """Make a record of each row.
+
+        Parameters
+        ----------
+        rows : sequence of tuple
+            What the registry knows of each image.
+        take : mapping
+            Name of every field -> what takes its value out of a row.
+
+        Returns
+        -------
+        list of ImageRecord
+            In the order of the rows.
+        """
+        made = list(map(object.__new__, repeat(cls, len(rows))))
+        # Thousands at once, and so without a loop of Python's.
+        deque(map(_set_row, made, rows), maxlen=0)
+        deque(map(_set_take, made, repeat(take)), maxlen=0)
+        return made
+
+
+_slots: Any = _Row
+_set_row, _set_take = _slots._row.__set__, _slots._take.__set__  # noqa: SLF001  # its own
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageRecord(ImageFacts):
+class ImageRecord(_Row):
     """One registered image as its row says, without opening a file."""
 
     id: UUID
@@ -116,3 +164,5 @@ class ImageRecord(ImageFacts):
 
 FACT_NAMES: tuple[str, ...] = tuple(f.name for f in fields(ImageFacts))
 """Names of what :class:`ImageFacts` holds, in order: the columns that a record is made of."""
+OWN_NAMES: tuple[str, ...] = ("id", "provenance_id", "filepath", "hdu")
+"""Names of what an :class:`ImageRecord` holds beside these."""

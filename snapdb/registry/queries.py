@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from snapdb.model.image import FACT_NAMES
+from snapdb.model.image import FACT_NAMES, OWN_NAMES
 from snapdb.model.search import Search
 from snapdb.registry.filters import (
     bind_equal,
@@ -43,7 +43,7 @@ from snapdb.registry.filters import (
 from snapdb.registry.spatial import Where, choose_spatial
 from snapdb.registry.tables import image
 
-RECORD_NAMES: tuple[str, ...] = (*FACT_NAMES, "id", "provenance_id", "filepath", "hdu")
+RECORD_NAMES: tuple[str, ...] = (*FACT_NAMES, *OWN_NAMES)
 """Fields of an ImageRecord in the order in which rows have them."""
 _JSON = ("flag_bits", "properties")
 _DIALECTS: dict[str, Callable[[], Dialect]] = {

@@ -1,21 +1,15 @@
 """From rows to the records that leave the registry."""
 
 import json
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from snapdb.model.image import ImageRecord
 from snapdb.registry.ids import make_uuid
 from snapdb.registry.queries import RECORD_NAMES
-
-_FLAGS = RECORD_NAMES.index("flag_bits")
-_PROPERTIES = RECORD_NAMES.index("properties")
-_ID = RECORD_NAMES.index("id")
-_PROVENANCE = RECORD_NAMES.index("provenance_id")
-_HDU = RECORD_NAMES.index("hdu")
 
 
 class JsonMapping(Mapping[str, Any]):
@@ -76,19 +70,7 @@ def make_records(rows: Iterable[tuple[Any, ...]], dialect: str) -> list[ImageRec
     list of ImageRecord
         In the order of the rows.
     """
-    columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
-    if not columns:
-        return []
-    columns[_FLAGS] = map(_read_flags, columns[_FLAGS])
-    columns[_PROPERTIES] = [JsonMapping(text) if text != "{}" else _NOTHING for text in columns[_PROPERTIES]]
-    if dialect == "sqlite":  # ids are hexadecimal there
-        columns[_ID] = map(_read_uuid, columns[_ID])
-        columns[_PROVENANCE] = map(_read_provenance_id, columns[_PROVENANCE])
-    records = [_new(ImageRecord) for _ in range(len(columns[_HDU]))]  # type: ignore[arg-type]
-    for fill, column in zip(_SLOTS, columns, strict=True):
-        # Slot by slot, without a loop of Python's: a frozen dataclass's constructor takes five times as long.
-        deque(map(fill, records, column), maxlen=0)
-    return records
+    return ImageRecord.of_rows(list(rows), _TAKE[dialect])
 
 
 def _read_uuid(text: str) -> UUID:
@@ -96,6 +78,32 @@ def _read_uuid(text: str) -> UUID:
     return make_uuid(int(text, 16))
 
 
-_new: Any = object.__new__
-_SLOTS = tuple(getattr(ImageRecord, name).__set__ for name in RECORD_NAMES)
+def _read_properties(text: str) -> Mapping[str, Any]:
+    """Read properties; most images have none."""
+    return JsonMapping(text) if text != "{}" else _NOTHING
+
+
+def _taking(read: Mapping[str, Callable[[Any], Any]]) -> dict[str, Callable[[tuple[Any, ...]], Any]]:
+    """Give what takes each field out of a row."""
+    take: dict[str, Callable[[tuple[Any, ...]], Any]] = {}
+    for place, name in enumerate(RECORD_NAMES):
+        take[name] = _Reading(place, read[name]) if name in read else itemgetter(place)
+    return take
+
+
+class _Reading:
+    """Takes a value out of a row, and reads it."""
+
+    def __init__(self, place: int, read: Callable[[Any], Any]) -> None:
+        self._place, self._read = place, read
+
+    def __call__(self, row: tuple[Any, ...]) -> Any:
+        return self._read(row[self._place])
+
+
+_JSON: dict[str, Callable[[Any], Any]] = {"flag_bits": _read_flags, "properties": _read_properties}
+_TAKE = {
+    "postgresql": _taking(_JSON),
+    "sqlite": _taking({**_JSON, "id": _read_uuid, "provenance_id": _read_provenance_id}),
+}
 _NOTHING: Mapping[str, Any] = JsonMapping("{}")
