@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import numpy as np
@@ -29,6 +29,8 @@ WIDE_SHARE, WIDE_DEPTH = 0.6, 9.0
 BANDS = ("F062", "F087", "F106", "F129", "F158", "F184")
 PROVENANCES = tuple(Provenance("calibrate", 1, minor) for minor in range(3))
 SEED = 20261125
+Where = Literal["wide", "deep", "any"]
+WHERE: tuple[Where, ...] = ("wide", "deep", "any")
 
 
 @dataclass(frozen=True)
@@ -90,17 +92,18 @@ class RomanSky:
             for n in range(len(self.rings))
         }
 
-    def positions(self, number: int, *, deep: bool) -> list[tuple[float, float]]:
-        """Give positions that images cover: in the deep fields, or in the wide survey."""
-        random = np.random.default_rng(SEED + deep)
-        if not deep:
-            first, last = (int(len(self.rings) * share) for share in (DEEP_SHARE, DEEP_SHARE + WIDE_SHARE))
-            chosen = random.integers(first + DETECTORS, last - DETECTORS, number)
-            ra, dec = to_radec(to_vectors(self.rings[chosen, :, 0], self.rings[chosen, :, 1]).sum(axis=1))
-        else:
+    def positions(self, number: int, where: Where) -> list[tuple[float, float]]:
+        """Give positions that images cover: in the deep fields, in the wide survey, or of any image."""
+        random = np.random.default_rng(SEED + WHERE.index(where))
+        if where == "deep":
             field = self.fields[random.integers(0, len(self.fields), number)]
             ra = field[:, 0] + random.uniform(-0.1, 0.1, number) / np.cos(np.radians(field[:, 1]))
             dec = field[:, 1] + random.uniform(-0.1, 0.1, number)
+        else:
+            shares = (0, 1) if where == "any" else (DEEP_SHARE, DEEP_SHARE + WIDE_SHARE)
+            first, last = (int(len(self.rings) * share) for share in shares)
+            chosen = random.integers(first + DETECTORS, last - DETECTORS, number)
+            ra, dec = to_radec(to_vectors(self.rings[chosen, :, 0], self.rings[chosen, :, 1]).sum(axis=1))
         return list(zip((ra % 360.0).tolist(), dec.tolist(), strict=True))
 
 

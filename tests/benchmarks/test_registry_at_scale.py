@@ -53,11 +53,12 @@ def median_of(ask: Callable[[Any], Any], questions: list[Any]) -> tuple[float, l
     return float(np.median(times)) * 1e3, answers
 
 
-@pytest.mark.parametrize("deep", [False, True], ids=["sky", "deep"])
+@pytest.mark.parametrize("where", ["any", "wide", "deep"])
 def test_containment(
-    roman_sky: Any, roman_postgis: str, roman_sqlite: str, bare: psycopg.Connection, *, deep: bool
+    roman_sky: Any, roman_postgis: str, roman_sqlite: str, bare: psycopg.Connection, where: str
 ) -> None:
-    positions = roman_sky.positions(POSITIONS, deep=deep)
+    """At the centres of images of any kind, in the wide survey, and where hundreds lie on each other."""
+    positions = roman_sky.positions(POSITIONS, where)
     searches = [make_search(ra=ra, dec=dec) for ra, dec in positions]
 
     def send_sql(search: Search) -> list[Any]:
@@ -77,7 +78,7 @@ def test_containment(
     by_scan, scanned = median_of(scan, positions[:SCANS])
     number = float(np.median([len(records) for records in found]))
     report(
-        f"{number:.0f} images over a position: find_images on PostGIS {on_postgis:.2f} ms, "
+        f"{where}: {number:.0f} images over a position: find_images on PostGIS {on_postgis:.2f} ms, "
         f"{on_postgis / by_sql:.2f} of bare SQL ({by_sql:.2f})",
         f"q3c_poly_query {by_scan:.0f} ms, {by_scan / on_postgis:.0f} times",
         f"find_images on SQLite {on_sqlite:.2f} ms, {on_sqlite / on_postgis:.2f} of PostGIS",
@@ -112,9 +113,9 @@ def footprint_alone(connection: psycopg.Connection) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("deep", [False, True], ids=["sky", "deep"])
-def test_the_composite_index(roman_sky: Any, bare: psycopg.Connection, *, deep: bool) -> None:
-    positions = roman_sky.positions(POSITIONS, deep=deep)
+@pytest.mark.parametrize("where", ["wide", "deep"])
+def test_the_composite_index(roman_sky: Any, bare: psycopg.Connection, where: str) -> None:
+    positions = roman_sky.positions(POSITIONS, where)
     searches = []
     for n, (ra, dec) in enumerate(positions):
         low = 61000.0 + 100.0 * (n % 10)
@@ -166,7 +167,7 @@ def test_many_pairs_stream_in_bounded_memory(
 ) -> None:
     """Positions in the deep fields, each in hundreds of images; a process of its own tells its memory."""
     url = request.getfixturevalue(f"roman_{dialect}")
-    positions = np.array(roman_sky.positions(DEEP_POSITIONS, deep=True)).T
+    positions = np.array(roman_sky.positions(DEEP_POSITIONS, "deep")).T
     table = tmp_path / "positions.npy"
     np.save(table, positions)
     (tmp_path / "stream.py").write_text(
