@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,11 @@ from sqlalchemy import Connection, delete, select, update
 from snapdb.errors import NotFoundError
 from snapdb.model.file import FileRecord, FileState
 from snapdb.registry.ids import make_ids
-from snapdb.registry.loaders import choose_loader
+from snapdb.registry.loaders import Loader, choose_loader
 from snapdb.registry.tables import file, measurement, plane
 
 _BATCH = 5_000
+_MANY = 50_000
 _FINGERPRINT = ("size", "mtime_ns", "sha256")
 _COLUMNS = ("id", "key", *_FINGERPRINT, "format", "state")
 
@@ -63,9 +65,7 @@ class KeptFiles:
     """Key of each that has other bytes than when it was registered -> what to say of it."""
 
 
-def ensure_files(
-    connection: Connection, given: Iterable[FileRecord], *, update_known: bool, first: bool = False
-) -> KeptFiles:
+def ensure_files(connection: Connection, given: Iterable[FileRecord], *, update_known: bool) -> KeptFiles:
     """See that files are known.
 
     Parameters
@@ -77,28 +77,55 @@ def ensure_files(
     update_known : bool
         Whether known files get what is known of them now, even if their bytes have changed; then
         measurements on their images go.
-    first : bool
-        Whether no file is known yet, and nobody else can write one.
 
     Returns
     -------
     KeptFiles
         Ids by key. A known file whose bytes have changed is left as it was unless `update_known`.
     """
-    records = {record.key: record for record in sorted(given, key=attrgetter("key"))}
-    # New ids for all: one that comes with a record must not pass for one that was just given.
-    made = make_ids(len(records))
-    ids = dict(zip(records, made, strict=True))
+    records, ids = _give_ids(given)
     if not records:
         return KeptFiles(ids, frozenset(), {})
-    columns = dict(zip(_COLUMNS, (made, *zip(*map(_values_of, records.values()), strict=True)), strict=True))
-    loader = choose_loader(connection)
-    if first:
-        loader.insert(file, columns)
-        return KeptFiles(ids, frozenset(), {})
-    if loader.insert_new(file, columns, ["key"]) == len(records):
+    if choose_loader(connection).insert_new(file, _make_columns(records, ids), ["key"]) == len(records):
         return KeptFiles(ids, frozenset(), {})
     return _meet_old(connection, records, ids, update_known=update_known)
+
+
+def insert_files(loader: Loader, given: Iterable[FileRecord]) -> KeptFiles:
+    """Write files where none is known, and nobody else can write one.
+
+    Parameters
+    ----------
+    loader : Loader
+        What writes.
+    given : iterable of FileRecord
+        The files.
+
+    Returns
+    -------
+    KeptFiles
+        Ids by key.
+    """
+    records, ids = _give_ids(given)
+    rest = iter(records.items())
+    while some := dict(islice(rest, _MANY)):
+        loader.insert(file, _make_columns(some, ids))
+    return KeptFiles(ids, frozenset(), {})
+
+
+def _give_ids(given: Iterable[FileRecord]) -> tuple[dict[str, FileRecord], dict[str, UUID]]:
+    """Sort files by their keys, the same for all writers, and give them ids.
+
+    New ids for all: one that comes with a record must not pass for one that was just given.
+    """
+    records = {record.key: record for record in sorted(given, key=attrgetter("key"))}
+    return records, dict(zip(records, make_ids(len(records)), strict=True))
+
+
+def _make_columns(records: Mapping[str, FileRecord], ids: Mapping[str, UUID]) -> dict[str, Sequence[Any]]:
+    """Give the values of files' rows, column by column."""
+    values = zip(*map(_values_of, records.values()), strict=True)
+    return dict(zip(_COLUMNS, (list(map(ids.__getitem__, records)), *values), strict=True))
 
 
 def _meet_old(
@@ -134,8 +161,8 @@ def _forget_measurements(connection: Connection, file_id: UUID) -> None:
 
 def _values_of(record: FileRecord) -> tuple[Any, ...]:
     """Give what is known of a file, as its row has it."""
-    fingerprint = (int(record.size), int(record.mtime_ns), record.sha256)
-    return record.key, *fingerprint, record.format, str(record.state)
+    size, mtime_ns = int(record.size), int(record.mtime_ns)
+    return record.key, size, mtime_ns, record.sha256, record.format, str(record.state)
 
 
 def refresh_file(connection: Connection, key: str, *, size: int, mtime_ns: int, sha256: str) -> None:

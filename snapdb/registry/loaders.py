@@ -1,9 +1,11 @@
 """Columns into tables: binary COPY on PostgreSQL, one prepared statement on SQLite."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from sqlalchemy import Connection, Table, TableClause, Uuid
 from sqlalchemy.types import TypeEngine
@@ -13,6 +15,8 @@ from snapdb.registry.tables import UtcTime
 
 Columns = Mapping[str, Sequence[Any]]
 """Name of a column -> its value in each row, as Python has it; JSON as text."""
+_AHEAD = 3
+"""Tables' worth of encoded columns that wait for the server at most."""
 
 
 class Loader(Protocol):
@@ -24,6 +28,10 @@ class Loader(Protocol):
 
     def insert(self, table: TableClause, columns: Columns) -> None:
         """Insert rows that are new for certain."""
+        ...
+
+    def settle(self) -> None:
+        """See that all is written, before the connection is used for anything else."""
         ...
 
 
@@ -45,8 +53,55 @@ class _Copier:
 
     def insert(self, table: TableClause, columns: Columns) -> None:
         """Copy."""
+        self._copy(table.name, _encode(table, columns))
+
+    def settle(self) -> None:
+        """Do nothing: all is written."""
+
+    def _copy(self, target: str, columns: Mapping[str, Field]) -> None:
+        """Copy encoded columns."""
         with self._driver.cursor() as cursor:
-            copy_columns(cursor, table.name, _encode(table, columns))
+            copy_columns(cursor, target, columns)
+
+
+class CopierBehind(_Copier):
+    """COPY by a thread of its own, while the caller encodes what comes next.
+
+    Nothing else may use the connection before :meth:`settle`, or the end of the ``with`` block.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+        To PostgreSQL, in a transaction.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.connection.driver_connection)
+        self._worker = ThreadPoolExecutor(1, "snapdb-copy")
+        self._waiting: deque[Future[None]] = deque()
+
+    def insert(self, table: TableClause, columns: Columns) -> None:
+        """Encode, and leave the copying to the thread; what failed there is raised by a later call."""
+        encoded = _encode(table, columns)
+        self._settle(_AHEAD - 1)
+        self._waiting.append(self._worker.submit(self._copy, table.name, encoded))
+
+    def settle(self) -> None:
+        """Wait until all is written."""
+        self._settle(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        self._worker.shutdown(cancel_futures=kind is not None)
+        if kind is None:
+            self.settle()
+
+    def _settle(self, left: int) -> None:
+        """Wait until so many copies are left."""
+        while len(self._waiting) > left:
+            self._waiting.popleft().result()
 
 
 def copy_new(
@@ -112,6 +167,9 @@ class _Executor:
     def insert(self, table: TableClause, columns: Columns) -> None:
         """Insert."""
         self._driver.executemany(_write_insert(table, columns), _make_rows(table, columns))
+
+    def settle(self) -> None:
+        """Do nothing: all is written."""
 
 
 def _write_insert(table: TableClause, columns: Columns) -> str:

@@ -26,9 +26,9 @@ from snapdb.registry.adding.rows import (
     JSON_FACTS,
     PLANE_COLUMNS,
 )
-from snapdb.registry.files import ensure_files
+from snapdb.registry.files import ensure_files, insert_files
 from snapdb.registry.ids import make_ids
-from snapdb.registry.loaders import choose_loader
+from snapdb.registry.loaders import CopierBehind, Loader, choose_loader
 from snapdb.registry.spatial import Spatial
 from snapdb.registry.tables import image, image_input, plane
 
@@ -61,8 +61,9 @@ def add_images(
     rest = iter(images)
     begin, following = list(islice(rest, BATCH)), list(islice(rest, BATCH))
     first_load = FirstLoad.begin(connection) if following else None
-    with _uncollected():
-        adding = _Adding(connection, spatial, files, update_known=update_known, first=first_load is not None)
+    with _uncollected(), _open_loader(connection, behind=first_load is not None) as loader:
+        first = first_load is not None
+        adding = _Adding(connection, spatial, loader, files, update_known=update_known, first=first)
         for batch in _prepare_ahead(begin, following, rest, files):
             adding.take(batch)
         adding.problems.raise_any(adding.count)
@@ -70,6 +71,16 @@ def add_images(
     if first_load is not None:
         first_load.finish()
     return adding.added
+
+
+@contextmanager
+def _open_loader(connection: Connection, *, behind: bool) -> Iterator[Loader]:
+    """Give the loader, which in a first load, where hardly anything has to be asked, works behind."""
+    if not behind:
+        yield choose_loader(connection)
+        return
+    with CopierBehind(connection) as loader:
+        yield loader
 
 
 @contextmanager
@@ -110,6 +121,7 @@ class _Adding:
         self,
         connection: Connection,
         spatial: Spatial,
+        loader: Loader,
         files: Mapping[str, FileRecord],
         *,
         update_known: bool,
@@ -123,8 +135,12 @@ class _Adding:
         self._files = files
         self._update_known = update_known
         self._first = first
-        self._loader = choose_loader(connection)
-        self._kept = ensure_files(connection, files.values(), update_known=update_known, first=first)
+        self._loader = loader
+        self._kept = (
+            insert_files(loader, files.values())
+            if first
+            else ensure_files(connection, files.values(), update_known=update_known)
+        )
         self._twins = known.Twins(connection, alone=first)
         self._keys: set[Any] = set()
         self._ids: set[UUID] = set()
@@ -165,6 +181,9 @@ class _Adding:
     def _check_provenances(self, batch: Batch) -> None:
         """Find rows whose provenance is not registered."""
         named = {new.provenance_id for new in batch.images} - self._provenances
+        if not named:
+            return
+        self._loader.settle()
         self._provenances |= known.find_provenances(self._connection, named)
         if named <= self._provenances:
             return
@@ -179,6 +198,7 @@ class _Adding:
         named = {id_ for new in batch.images for id_ in new.inputs}
         if not named:
             return
+        self._loader.settle()
         there = known.find_images(self._connection, named) | self._ids | {new.id for new in batch.images}
         for row, new in zip(batch.numbers, batch.images, strict=True):
             for id_ in new.inputs:
