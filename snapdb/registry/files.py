@@ -19,6 +19,7 @@ _BATCH = 5_000
 _MANY = 50_000
 _FINGERPRINT = ("size", "mtime_ns", "sha256")
 _COLUMNS = ("id", "key", *_FINGERPRINT, "format", "state")
+_fields_of = attrgetter(*_COLUMNS[1:])
 
 
 def find_files(connection: Connection, keys: Sequence[str]) -> dict[str, FileRecord]:
@@ -124,8 +125,10 @@ def _give_ids(given: Iterable[FileRecord]) -> tuple[dict[str, FileRecord], dict[
 
 def _make_columns(records: Mapping[str, FileRecord], ids: Mapping[str, UUID]) -> dict[str, Sequence[Any]]:
     """Give the values of files' rows, column by column."""
-    values = zip(*map(_values_of, records.values()), strict=True)
-    return dict(zip(_COLUMNS, (list(map(ids.__getitem__, records)), *values), strict=True))
+    columns = dict(zip(_COLUMNS[1:], zip(*map(_fields_of, records.values()), strict=True), strict=True))
+    plain: dict[str, list[Any]] = {name: list(map(int, columns[name])) for name in ("size", "mtime_ns")}
+    plain["state"] = list(map(str, columns["state"]))
+    return {"id": list(map(ids.__getitem__, records)), **columns, **plain}
 
 
 def _meet_old(

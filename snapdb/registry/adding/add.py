@@ -4,10 +4,9 @@ import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, delete, update
@@ -37,8 +36,7 @@ BATCH = 50_000
 _KEY = ("provenance_id", "file_id", "hdu")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddedImage:
+class AddedImage(NamedTuple):
     """What became of one image that was to be registered."""
 
     id: UUID
@@ -158,10 +156,7 @@ class _Adding:
         batch.twins = self._twins.find(batch.images, batch.file_keys)
         self._insert(batch)
         self._replace(batch)
-        self.added += [
-            AddedImage(id=id_, outcome=outcome, twin=twin)
-            for id_, outcome, twin in zip(batch.ids, batch.outcomes, batch.twins, strict=True)
-        ]
+        self.added += map(AddedImage, batch.ids, batch.outcomes, batch.twins)
 
     # Checking
 
@@ -228,6 +223,12 @@ class _Adding:
         given = [new.id for new in batch.images if new.id is not None]
         taken = known.find_images(self._connection, given) if given and not self._first else set()
         made = iter(make_ids(len(batch.images) - len(given)))
+        fresh = set(given)
+        if not registered and not taken and len(fresh) == len(given) and self._ids.isdisjoint(fresh):
+            batch.ids = [next(made) if new.id is None else new.id for new in batch.images]
+            batch.outcomes = [OutcomeKind.REGISTERED] * len(batch.ids)
+            self._ids |= fresh
+            return
         for row, (new, key) in enumerate(zip(batch.images, batch.keys, strict=True)):
             there = registered.get(key)
             if there is None:

@@ -229,9 +229,19 @@ def _is_whole(value: Any) -> bool:
 def _find_no_texts(values: Sequence[Any], *, optional: bool, longest: int | None = None) -> list[int]:
     """Find what is no text that a database keeps."""
     if set(map(type, values)) <= {str, NoneType}:
+        if (optional or None not in values) and _are_texts(list(filter(None, values)), longest):
+            return []
         bad = {v for v in set(values) if not _is_text(v, longest) and not (optional and v is None)}
         return [n for n, v in enumerate(values) if v in bad] if bad else []
     return [n for n, v in enumerate(values) if not _is_text(v, longest) and not (optional and v is None)]
+
+
+def _are_texts(values: Sequence[str], longest: int | None) -> bool:
+    """Tell whether all of many texts can be kept, as one text, which is quick."""
+    joined = "".join(values)
+    if longest is not None and max(map(len, values), default=0) > longest:
+        return False
+    return _is_text(joined)
 
 
 def _is_text(value: Any, longest: int | None = None) -> bool:

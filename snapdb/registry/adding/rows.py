@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
 from types import NoneType
 from typing import Any
@@ -65,27 +66,50 @@ def write_json(
     """
     texts: dict[str, list[str]] = {}
     for name in JSON_FACTS:
-        written: dict[int, str] = {}
-        texts[name] = []
-        for number, path, value in zip(numbers, paths, columns[name], strict=True):
-            if type(value) is dict and not value:
-                texts[name].append("{}")
-                continue
-            text = written.get(id(value))
-            if text is None:
-                try:
-                    text = _write_plain(value, name) or json.dumps(to_json_value(value, name))
-                except ProvenanceError as err:
-                    found.add(number, UsageError, f"{path}: {err}", path=path)
-                    text = "{}"
-                written[id(value)] = text
-            texts[name].append(text)
+        quick = _write_flat(columns[name])
+        texts[name] = quick or _write_each(columns[name], name, paths, numbers, found)
+    return texts
+
+
+def _write_flat(values: Sequence[Any]) -> list[str] | None:
+    """Write dictionaries of plain values all at once, which is quick; None for what has to be looked at."""
+    if set(map(type, values)) != {dict}:
+        return None
+    if not (set(map(type, chain.from_iterable(values))) <= _NAME):
+        return None
+    if not (set(map(type, chain.from_iterable(map(dict.values, values)))) <= _PLAIN):
+        return None
+    try:
+        text = _encode(values)
+    except ValueError:
+        return None
+    # Between two dictionaries; where a text of theirs has it too, there are more parts than dictionaries.
+    parts = text[2:-2].split("}, {")
+    return None if "\\u" in text or len(parts) != len(values) else [f"{{{part}}}" for part in parts]
+
+
+def _write_each(
+    values: Sequence[Any], name: str, paths: Sequence[str], numbers: Sequence[int], found: Problems
+) -> list[str]:
+    """Write values one by one, and note those that cannot be."""
+    written: dict[int, str] = {}
+    texts: list[str] = []
+    for number, path, value in zip(numbers, paths, values, strict=True):
+        text = written.get(id(value))
+        if text is None:
+            try:
+                text = _write_plain(value, name) or json.dumps(to_json_value(value, name))
+            except ProvenanceError as err:
+                found.add(number, UsageError, f"{path}: {err}", path=path)
+                text = "{}"
+            written[id(value)] = text
+        texts.append(text)
     return texts
 
 
 def _write_plain(values: Any, name: str) -> str | None:
     """Write a dictionary of plain values, which is quick; None for what has to be looked at."""
-    if type(values) is not dict and not isinstance(values, Mapping):
+    if not isinstance(values, Mapping):
         msg = f"{name} is {values!r:.80}, expected a dictionary"
         raise ProvenanceError(msg, path=name)
     if not values:
