@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 from snapdb.errors import RegistryClosedError
 from snapdb.registry.engine import WRITES, check_sqlite_file, make_engine, read_url, show_url
 from snapdb.registry.errors import translated
+from snapdb.registry.idle import IdleConnections
 from snapdb.registry.queries import Statement
 from snapdb.registry.schema import SCHEMA_VERSION, check_postgis, check_version, migrate, read_version
 from snapdb.registry.spatial import choose_spatial
@@ -28,7 +29,7 @@ class Connected:
 
     def __init__(self, engine: Engine, reading: Engine, shown: str) -> None:
         self._engine = engine
-        self._reading = reading
+        self._reading = IdleConnections(reading)
         self._closed = False
         self._spatial = choose_spatial(engine.dialect.name)
         self._url = shown
@@ -109,7 +110,7 @@ class Connected:
         """Let go of the database; every later call raises RegistryClosedError."""
         self._closed = True
         self._engine.dispose()
-        self._reading.dispose()
+        self._reading.close()
 
     def __enter__(self) -> Self:
         return self
@@ -153,21 +154,20 @@ class Connected:
             except psycopg.OperationalError as err:
                 if err.sqlstate is not None and not err.sqlstate.startswith("57P"):
                     raise
-                self._reading.dispose()
+                self._reading.drop()
                 return self._fetch_once(statement)
 
     def _fetch_once(self, statement: Statement) -> list[tuple[Any, ...]]:
         """Run a statement on the driver's own connection, outside transactions."""
-        held = self._reading.raw_connection()
+        driver = self._reading.take()
         try:
-            driver: Any = held.driver_connection
-            cursor = driver.cursor(binary=True) if self.dialect == "postgresql" else driver.cursor()
-            cursor.execute(statement.sql, statement.values)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-            cursor.close()
-        except psycopg.OperationalError:
-            held.invalidate()
+            if self.dialect == "postgresql":
+                with driver.cursor(binary=True) as cursor:
+                    rows: list[tuple[Any, ...]] = cursor.execute(statement.sql, statement.values).fetchall()
+            else:
+                rows = driver.execute(statement.sql, statement.values).fetchall()
+        except BaseException:
+            driver.close()
             raise
-        finally:
-            held.close()
+        self._reading.put(driver)
         return rows

@@ -1,7 +1,7 @@
 """Parts of images that a search does not bring: planes, inputs, what values there are."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -54,17 +54,20 @@ def make_planes_statement(image_id: UUID, dialect: str) -> Statement:
     return Statement(_planes_sql(dialect), {"id": to_driver(image_id, dialect)})
 
 
-def make_planes(rows: Iterable[tuple[Any, ...]]) -> tuple[PlaneRecord, ...]:
+def make_planes(rows: Sequence[tuple[Any, ...]]) -> tuple[PlaneRecord, ...]:
     """Make planes of the rows of that statement."""
+    layouts = json.loads(f"[{','.join([row[0] for row in rows])}]")
     return tuple(
-        PlaneRecord(
-            layout=PlaneLayout.from_dict(json.loads(text)),
-            file_key=key,
-            file_size=size,
-            file_mtime_ns=mtime_ns,
-            file_sha256=sha256,
-        )
-        for text, key, size, mtime_ns, sha256 in rows
+        [
+            PlaneRecord(
+                layout=PlaneLayout.from_dict(layout),
+                file_key=key,
+                file_size=size,
+                file_mtime_ns=mtime_ns,
+                file_sha256=sha256,
+            )
+            for layout, (_, key, size, mtime_ns, sha256) in zip(layouts, rows, strict=True)
+        ]
     )
 
 
