@@ -52,16 +52,17 @@ def place_cutout(
         If a size is not a whole number of at least 1.
     """
     box = Box.centered(x, y, xsize, xsize if ysize is None else ysize)
+    width, height = image.width, image.height
     try:
-        placement = place(box, image.width, image.height, mode)
+        placement = place(box, width, height, mode)
     except (NoOverlapError, PartialOverlapError) as err:
         msg = f"{err} [{image.label}]"
         raise type(err)(msg, **err.fields) from None
     result = placement.result
-    if result.width * result.height > max(LARGEST_PX, 4 * image.width * image.height):
+    if result.width * result.height > max(LARGEST_PX, 4 * width * height):
         msg = (
             f"a cutout of {result.width} x {result.height} pixels "
-            f"from an image of {image.width} x {image.height} would be almost all filling; "
+            f"from an image of {width} x {height} would be almost all filling; "
             "ask for a smaller size, or mode='trim'"
         )
         raise ShapeError(msg, width=result.width, height=result.height)

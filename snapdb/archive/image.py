@@ -1,6 +1,7 @@
 """One image: what is known of it at once, its pixels when asked for."""
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
@@ -11,6 +12,7 @@ from snapdb.archive.photometric import PhotometricImage
 from snapdb.archive.planar import PLANES
 from snapdb.archive.values import check_name
 from snapdb.errors import UsageError
+from snapdb.sky.units import split_coordinates
 from snapdb.types import CutoutMode, Header, PixelArray
 
 if TYPE_CHECKING:
@@ -174,11 +176,9 @@ class Image(PhotometricImage):
         ShapeError
             If a size is not a whole number of at least 1.
         """
-        from snapdb.archive.cutout import Cutout
-
         fill = cutting.as_fill_value(fill_value)
         placement = cutting.place_cutout(self, x, y, xsize, ysize, mode)
-        return Cutout.from_cut(self, cutting.cut(self, placement, fill))
+        return _cutout_class().from_cut(self, cutting.cut(self, placement, fill))
 
     def get_ra_dec_cutout(
         self,
@@ -212,12 +212,11 @@ class Image(PhotometricImage):
         UsageError
             If the declination lies beyond a pole.
         """
-        from snapdb.sky.units import split_coordinates
-
         if xsize is None:
             msg = "get_ra_dec_cutout needs xsize, the size in pixels"
             raise UsageError(msg, name="xsize")
-        ra_deg, dec_deg = (float(v) for v in split_coordinates(ra, dec))
+        is_plain = type(ra) is float and type(dec) is float
+        ra_deg, dec_deg = (ra, dec) if is_plain else map(float, split_coordinates(ra, dec))
         if abs(dec_deg) > 90.0:
             msg = f"dec={dec_deg}: expected a declination from -90 to 90 degrees"
             raise UsageError(msg, dec=dec_deg)
@@ -371,6 +370,14 @@ class Image(PhotometricImage):
         rows.append(("planes", ", ".join(self.plane_names)))
         body = "".join(f"<tr><th>{n}</th><td>{escape(str(v))}</td></tr>" for n, v in rows if v is not None)
         return f"<table><caption>{escape(self.label)}</caption>{body}</table>"
+
+
+@cache
+def _cutout_class() -> "type[Cutout]":
+    """Give the class of cutouts, which is made of this one; an import takes microseconds each time."""
+    from snapdb.archive.cutout import Cutout
+
+    return Cutout
 
 
 def _archive(given: Any) -> "Archive":

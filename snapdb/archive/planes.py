@@ -1,14 +1,14 @@
 """Where an image's pixels come from: files by their layouts, or arrays."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from snapdb.archive.gzip_indexes import find_gzip_index
 from snapdb.errors import ChangedFileError, NotFoundError, ObjectMissingError
 from snapdb.model.image import PlaneRecord
+from snapdb.model.layout import Container
 from snapdb.model.url import Url, is_url
 from snapdb.pixels.box import Box
 from snapdb.storage import LocalStore
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from snapdb.formats.read import PlaneReader
     from snapdb.storage.remote import RemoteFile
     from snapdb.types import Header
+
+
+_PLAIN = Container.PLAIN
 
 
 class PlaneSource(Protocol):
@@ -113,16 +116,19 @@ class FilePlanes:
 
     def _read_local(self, names: Sequence[str], box: Box | None) -> dict[str, PixelArray]:
         """Read planes of files of this machine."""
-        readers: dict[str, PlaneReader] = {}
+        files: dict[str, list[PlaneRecord]] = {}
+        for name in names:
+            record = self._record(name)
+            files.setdefault(record.file_key, []).append(record)
         planes: dict[str, PixelArray] = {}
-        with ExitStack() as stack:
-            for name in names:
-                record = self._record(name)
-                reader = readers.get(record.file_key)
-                if reader is None:
-                    reader = readers[record.file_key] = stack.enter_context(self._open(record))
-                layout = record.layout
-                planes[name] = reader.read_all(layout) if box is None else reader.read(layout, box)
+        for records in files.values():
+            layouts = [record.layout for record in records]
+            with self._open(records[0]) as reader:
+                if box is None:
+                    found = [reader.read_all(layout) for layout in layouts]
+                else:
+                    found = reader.read_planes(layouts, box)
+            planes |= zip([layout.name for layout in layouts], found, strict=True)
         return planes
 
     def _read_remote(self, records: Sequence[PlaneRecord], box: Box | None) -> dict[str, PixelArray]:
@@ -175,11 +181,10 @@ class FilePlanes:
 
     def _open(self, record: PlaneRecord) -> "PlaneReader":
         """Open a plane's file; refuse one that is not what the registry knows."""
-        from snapdb.formats.read import PlaneReader
-
-        path = self._store.path_of(record.file_key)
+        path = self._store.name_of(record.file_key)
+        index = None if record.layout.container is _PLAIN else partial(find_gzip_index, self._store, record)
         try:
-            reader = PlaneReader(path, gzip_index=partial(find_gzip_index, self._store, record))
+            reader = _reader_class()(path, gzip_index=index)
         except ObjectMissingError:
             self._store.stat(record.file_key)  # says what to do about it
             raise
@@ -191,8 +196,16 @@ class FilePlanes:
                 f"({record.file_size} bytes then, {size} now, or another modification time); "
                 f"index it again with `snapdb ingest --update {path}`"
             )
-            raise ChangedFileError(msg, path=str(path))
+            raise ChangedFileError(msg, path=path)
         return reader
+
+
+@cache
+def _reader_class() -> "type[PlaneReader]":
+    """Give what reads files; an import takes microseconds each time."""
+    from snapdb.formats.read import PlaneReader
+
+    return PlaneReader
 
 
 def _remote_file(record: PlaneRecord) -> "RemoteFile":

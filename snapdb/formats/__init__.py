@@ -6,6 +6,7 @@ module           holds
 ``describe``     :func:`describe`: every image of a file, its facts and where they are from
 ``grouping``     which files belong together, by name
 ``read``         :class:`PlaneReader`: a box of a plane from its layout
+``rows``         rows of raw planes in plain files, without a plan
 ``write``        planes as a FITS file
 ``header``       headers as astropy's: read, cropped, made
 ``wcs``          world coordinates, with the tables that other HDUs hold

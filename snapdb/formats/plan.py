@@ -165,13 +165,34 @@ def _plan_tiles(layout: PlaneLayout, box: Box, gap_bytes: int, where: str) -> Re
 
 def _row_ranges(layout: PlaneLayout, box: Box, gap_bytes: int) -> Ranges:
     """Give the bytes of the rows of a box, in one range where the gaps are small."""
-    size = int(layout.stored_dtype[2:])
-    stride = layout.width * size
-    length = box.width * size
-    begin = layout.offset + box.y0 * stride + box.x0 * size
+    begin, stride, length = find_rows(layout, box)
     if box.height == 1 or stride - length <= gap_bytes:
         return ((begin, (box.height - 1) * stride + length),)
     return tuple([(at, length) for at in range(begin, begin + box.height * stride, stride)])
+
+
+def find_rows(layout: PlaneLayout, box: Box) -> tuple[int, int, int]:
+    """Say where the rows of a box of a raw plane lie.
+
+    Parameters
+    ----------
+    layout : PlaneLayout
+        The plane.
+    box : Box
+        Inside it.
+
+    Returns
+    -------
+    begin : int
+        Byte of the first row in the unwrapped file.
+    stride : int
+        Bytes from one row to the next.
+    length : int
+        Bytes of a row.
+    """
+    size = layout.stored_bytes
+    stride = layout.width * size
+    return layout.offset + box.y0 * stride + box.x0 * size, stride, box.width * size
 
 
 def check_parts(parts: Sequence[bytes], ranges: Ranges, layout: PlaneLayout, where: str) -> None:

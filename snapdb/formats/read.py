@@ -18,6 +18,7 @@ from snapdb.errors import ObjectMissingError, StorageError
 from snapdb.formats.find_tiles import with_tiles
 from snapdb.formats.kept import KEPT
 from snapdb.formats.plan import LOCAL_GAP_BYTES, ByteSource, plan_read
+from snapdb.formats.rows import announce, announce_rows, find_places, is_cached, read_rows
 from snapdb.formats.scaling import apply_scaling, finish_plane, to_linear
 from snapdb.model.layout import Codec, Container, PlaneLayout
 from snapdb.pixels.box import Box
@@ -30,8 +31,6 @@ __all__ = ["PlaneReader", "apply_scaling", "finish_plane", "open_planes", "read_
 
 GAP_BYTES = LOCAL_GAP_BYTES
 """Gap between rows up to which a file is read through."""
-ADVISED_BYTES = 4 * 2**20
-"""Reads that span up to this much are announced to the system as one, others one by one."""
 
 
 class PlaneReader:
@@ -103,6 +102,40 @@ class PlaneReader:
         StorageError
             The reader is closed, or the disk fails.
         """
+        return self.read_planes((layout,), box)[0]
+
+    def read_planes(self, layouts: Sequence[PlaneLayout], box: Box) -> list[PixelArray]:
+        """Read the same box of several planes; what is not in memory is announced to the system as a whole.
+
+        Parameters
+        ----------
+        layouts : sequence of PlaneLayout
+            Where each plane lies in this file.
+        box : Box
+            Pixels wanted, wholly inside each plane.
+
+        Returns
+        -------
+        list of ndarray
+            As :meth:`read`, in the order of `layouts`.
+
+        Raises
+        ------
+        ShapeError, CorruptFileError, StorageError
+            As :meth:`read`.
+        """
+        fd, places = self._fd, find_places(layouts, box)
+        if fd is None or not places:
+            return [self._read_planned(layout, box) for layout in layouts]
+        announce_rows(fd, places, box.height)
+        planes = []
+        for layout, place in zip(layouts, places, strict=True):
+            plane = read_rows(fd, layout, box, place)
+            planes.append(self._read_planned(layout, box) if plane is None else plane)
+        return planes
+
+    def _read_planned(self, layout: PlaneLayout, box: Box) -> PixelArray:
+        """Read a box of a plane of any kind."""
         source: ByteSource = self
         if layout.container is not Container.PLAIN:
             source = self._open_wrapped(layout.container)
@@ -166,8 +199,8 @@ class PlaneReader:
             raise StorageError(msg, path=self._path)
         pread = os.pread
         try:
-            if len(ranges) > 1:
-                _announce(fd, ranges)
+            if len(ranges) > 1 and not (is_cached(fd, ranges[0][0]) and is_cached(fd, ranges[-1][0])):
+                announce(fd, ranges)
             parts = [pread(fd, length, begin) for begin, length in ranges]
             if sum(map(len, parts)) < sum([length for _, length in ranges]):
                 parts = [_read_on(fd, part, *where) for part, where in zip(parts, ranges, strict=True)]
@@ -299,24 +332,6 @@ def _open_seekable(fd: int, index: "GzipIndex", path: str) -> "SeekableGzip | No
         return SeekableGzip(fd, index, path)
     except StorageError:
         return None
-
-
-def _announce(fd: int, ranges: Sequence[tuple[int, int]]) -> None:
-    """Tell the system what will be read, so that it fetches it at once (sixfold faster off the cache)."""
-    begin, last = ranges[0][0], ranges[-1][0]
-    if _is_cached(fd, begin) and _is_cached(fd, last):
-        return
-    span = last + ranges[-1][1] - begin
-    for at, length in ((begin, span),) if span <= ADVISED_BYTES else ranges:
-        os.posix_fadvise(fd, at, length, os.POSIX_FADV_WILLNEED)
-
-
-def _is_cached(fd: int, at: int) -> bool:
-    """Say whether a byte is in memory already; a sixth of what announcing a span that is costs."""
-    try:
-        return os.preadv(fd, [bytearray(1)], at, os.RWF_NOWAIT) == 1
-    except OSError:  # it would have to wait, or the filesystem cannot tell
-        return False
 
 
 def _read_on(fd: int, part: bytes, begin: int, length: int) -> bytes:

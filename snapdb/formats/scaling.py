@@ -25,6 +25,8 @@ def finish(stored: PixelArray, layout: PlaneLayout) -> PixelArray:
     ndarray
         Type ``layout.dtype``, native, contiguous, its own.
     """
+    if layout.is_plain:
+        return stored.astype(layout.dtype, order="C")
     return finish_plane(apply_scaling(stored, layout), layout)
 
 

@@ -154,7 +154,7 @@ def place(box: Box, width: int, height: int, mode: CutoutMode) -> Placement:
         If the mode is none of the three.
     """
     check_mode(mode)
-    source = box.intersect(Box(0, 0, width, height))
+    source = box if box.within(width, height) else box.intersect(Box(0, 0, width, height))
     if source is None:
         from snapdb.errors import NoOverlapError
 
@@ -205,7 +205,7 @@ def check_size(value: SupportsIndex | float, *, name: str) -> int:
     ShapeError
         If it is not a whole number of at least 1; a bool is none.
     """
-    size = _whole(value)
+    size = value if type(value) is int else _whole(value)
     if size is None or size < 1:
         msg = f"{name} = {value!r}: expected a whole number of pixels, at least 1"
         raise ShapeError(msg, name=name, value=value)

@@ -227,15 +227,17 @@ def _angle_from(start: float, end: float) -> float:
 
 def _make_plane(cards: TangentCards) -> Plane:
     """Place the plane on the sky."""
-    axes = find_axes(cards.frame)
     lon, lat, pole = math.radians(cards.lon), math.radians(cards.lat), math.radians(cards.lonpole)
-    is_icrs = cards.frame.name == "icrs"
-    # The longitude itself is left out of the vectors where nothing turns them.
-    sin_lon, cos_lon = (0.0, 1.0) if is_icrs else (math.sin(lon), math.cos(lon))
     sin_lat, cos_lat = math.sin(lat), math.cos(lat)
-    out = to_icrs_vector(axes, (cos_lat * cos_lon, cos_lat * sin_lon, sin_lat))
-    east = to_icrs_vector(axes, (-sin_lon, cos_lon, 0.0))
-    north = to_icrs_vector(axes, (-sin_lat * cos_lon, -sin_lat * sin_lon, cos_lat))
+    is_icrs = cards.frame.name == "icrs"
+    if is_icrs:  # nothing turns the vectors, and the longitude itself is left out of them
+        out, east, north = (cos_lat, 0.0, sin_lat), (0.0, 1.0, 0.0), (-sin_lat, 0.0, cos_lat)
+    else:
+        axes = find_axes(cards.frame)
+        sin_lon, cos_lon = math.sin(lon), math.cos(lon)
+        out = to_icrs_vector(axes, (cos_lat * cos_lon, cos_lat * sin_lon, sin_lat))
+        east = to_icrs_vector(axes, (-sin_lon, cos_lon, 0.0))
+        north = to_icrs_vector(axes, (-sin_lat * cos_lon, -sin_lat * sin_lon, cos_lat))
     # Calabretta and Greisen 2002, equation 5: native longitude runs from the frame's pole.
     sin, cos = math.sin(pole), math.cos(pole)
     if cards.lonpole == 180.0:

@@ -1,6 +1,7 @@
 """Polynomials in two variables that move a point of a plane to another, and their inverse."""
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,7 +41,7 @@ class Warp:
 
     def __call__(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Move a point, or arrays of points; what comes in decides what goes out."""
-        moved_x, moved_y = (_evaluate(c, self.order, x, y) for c in (self.first, self.second))
+        moved_x, moved_y = _evaluate(self, x, y)
         if self.radial is not None:
             square = x * x + y * y
             radius = square**0.5
@@ -100,8 +101,7 @@ class Warp:
 
 def _newton_step(warp: Warp, u: Any, v: Any, x: Any, y: Any) -> tuple[Any, Any]:
     """Give the step of a round of Newton's method towards the point that moves to (x, y)."""
-    f, fu, fv = _differentiate(warp.first, warp.order, u, v)
-    g, gu, gv = _differentiate(warp.second, warp.order, u, v)
+    (f, fu, fv), (g, gu, gv) = _differentiate(warp, u, v)
     if warp.radial is not None:
         square = u * u + v * v
         radius = square**0.5
@@ -117,38 +117,39 @@ def _newton_step(warp: Warp, u: Any, v: Any, x: Any, y: Any) -> tuple[Any, Any]:
     return (f * gv - g * fv) / det, (g * fu - f * gu) / det
 
 
-def _evaluate(terms: Coefficients, order: int, x: Any, y: Any) -> Any:
-    """Evaluate a polynomial by Horner's rule in both variables."""
-    k = len(terms)
-    value: Any = 0.0
-    for power in range(order + 1):
-        k -= 1
-        row: Any = terms[k]
-        for _ in range(power):
-            k -= 1
-            row = row * y + terms[k]
-        value = value * x + row if power else row
-    return value
+def _evaluate(warp: Warp, x: Any, y: Any) -> tuple[Any, Any]:
+    """Evaluate both polynomials by Horner's rule in both variables."""
+    terms = zip(reversed(warp.first), reversed(warp.second), strict=True)
+    f, g = next(terms)
+    for power in range(1, warp.order + 1):
+        row, other = next(terms)
+        for a, b in islice(terms, power):
+            row, other = row * y + a, other * y + b
+        f, g = f * x + row, g * x + other
+    return f, g
 
 
-def _differentiate(terms: Coefficients, order: int, x: Any, y: Any) -> tuple[Any, Any, Any]:
-    """Evaluate a polynomial and both its derivatives."""
-    k = len(terms) - 1
-    value: Any = terms[k]
-    by_x: Any = 0.0
-    by_y: Any = 0.0
-    for power in range(1, order + 1):
-        k -= 1
-        row: Any = terms[k]
-        slope: Any = 0.0
-        for step in range(power):
-            k -= 1
-            slope = slope * y + row if step else row
-            row = row * y + terms[k]
-        by_x = by_x * x + value if power > 1 else value
-        by_y = by_y * x + slope if power > 1 else slope
-        value = value * x + row
-    return value, by_x, by_y
+def _differentiate(warp: Warp, x: Any, y: Any) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:
+    """Evaluate each polynomial and both its derivatives."""
+    terms = zip(reversed(warp.first), reversed(warp.second), strict=True)
+    f, g = next(terms)
+    fx: Any = 0.0
+    fy: Any = 0.0
+    gx: Any = 0.0
+    gy: Any = 0.0
+    for power in range(1, warp.order + 1):
+        slope, other_slope = next(terms)
+        a, b = next(terms)
+        row, other = slope * y + a, other_slope * y + b
+        for a, b in islice(terms, power - 1):
+            slope, other_slope = slope * y + row, other_slope * y + other
+            row, other = row * y + a, other * y + b
+        if power > 1:
+            fx, fy, gx, gy = fx * x + f, fy * x + slope, gx * x + g, gy * x + other_slope
+        else:
+            fx, fy, gx, gy = f, slope, g, other_slope
+        f, g = f * x + row, g * x + other
+    return (f, fx, fy), (g, gx, gy)
 
 
 def _series(terms: Coefficients, square: Any) -> Any:

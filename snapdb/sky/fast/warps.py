@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from snapdb.sky.fast.cards import number
+from snapdb.sky.fast.cards import numbers
 from snapdb.sky.fast.polynomial import Warp
 
 _MAX_ORDER = 9
@@ -26,18 +26,16 @@ def make_sip(values: dict[str, str]) -> Warp:
     ValueError
         If the orders are missing or are not from 2 to 9, CRPIX is missing, or a coefficient is no number.
     """
-    orders = [number(values, name, 0.0) for name in ("A_ORDER", "B_ORDER")]
+    orders = numbers(values, ("A_ORDER", "B_ORDER"))
     if not all(2 <= order <= _MAX_ORDER and order.is_integer() for order in orders):
         msg = f"A_ORDER and B_ORDER are {orders}: expected 2 to {_MAX_ORDER}"
         raise ValueError(msg)
-    if not {"CRPIX1", "CRPIX2"} <= set(values):
+    if "CRPIX1" not in values or "CRPIX2" not in values:
         msg = "SIP polynomials are counted from CRPIX1 and CRPIX2, which are missing"
         raise ValueError(msg)
     order = int(max(orders))
-    first, second = (
-        [number(values, name, 0.0) if degree <= own else 0.0 for name, degree in _sip_terms(letter, order)]
-        for letter, own in zip("AB", orders, strict=True)
-    )
+    first = numbers(values, _sip_terms("A", int(orders[0]), order))
+    second = numbers(values, _sip_terms("B", int(orders[1]), order))
     first[_place(order, 1, 0)] += 1.0
     second[_place(order, 0, 1)] += 1.0
     return Warp(order, tuple(first), tuple(second))
@@ -64,7 +62,8 @@ def make_tpv(values: dict[str, str], unit: float) -> Warp:
         If a coefficient is no number or of no term that the convention has, or PV1_1 or PV2_1
         is missing.
     """
-    found = {_tpv_term(name): number(values, name, 0.0) for name in values if name.startswith("PV")}
+    names = [name for name in values if name.startswith("PV")]
+    found = dict(zip(map(_tpv_term, names), numbers(values, names), strict=True))
     if not {"PV1_1", "PV2_1"} <= set(values):
         msg = "PV1_1 or PV2_1 is missing: the convention takes it as 1, wcslib as 0"
         raise ValueError(msg)
@@ -82,10 +81,10 @@ def make_tpv(values: dict[str, str], unit: float) -> Warp:
 
 
 @lru_cache(maxsize=64)
-def _sip_terms(letter: str, order: int) -> tuple[tuple[str, int], ...]:
-    """Give the keywords and degrees of a polynomial's terms, as :class:`Warp` has them."""
+def _sip_terms(letter: str, own: int, order: int) -> tuple[str, ...]:
+    """Give the keywords of a polynomial's terms as :class:`Warp` has them, "" above its own order."""
     powers = ((p, q) for p in range(order + 1) for q in range(order + 1 - p))
-    return tuple((f"{letter}_{p}_{q}", p + q) for p, q in powers)
+    return tuple(f"{letter}_{p}_{q}" if p + q <= own else "" for p, q in powers)
 
 
 @lru_cache(maxsize=128)

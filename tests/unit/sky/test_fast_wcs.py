@@ -184,6 +184,48 @@ def test_cards_are_read_as_fits_writes_them() -> None:
     assert FastWCS.from_text(text + "\nCRVAL1  = 11.0") is None, "two values"
 
 
+ODD = {
+    "a comment with an equals sign": ("10.0", "10.0 / RA = east"),
+    "a comment with a quote": ("10.0", "10.0 / the catalogue's"),
+    "text with a slash": ("'ICRS    '", "'ICRS    ' / of 12/31"),
+    "text with an equals sign": ("'ICRS    '", "'ICRS    ' / = FK5?"),
+    "a number in quotes": ("10.0", "'10.0    '"),
+    "FORTRAN's exponent": ("10.0", "1.0D1"),
+    "no blanks before the value": (" " * 16 + "10.0", "10.0"),
+    "blank cards": ("CRVAL1  =", "\nCRVAL1  ="),
+}
+"""Cards that mean the same as the plain ones: what they are instead of."""
+
+
+@pytest.mark.parametrize(("old", "new"), ODD.values(), ids=ODD.keys())
+def test_odd_cards_mean_what_plain_ones_do(old: str, new: str) -> None:
+    """Oracle: the plain ones."""
+    text = _text(TPV | {"PV1_2": 0.01})
+    assert old in text
+    read, plain = (FastWCS.from_text(t) for t in (text.replace(old, new), text))
+    assert read is not None
+    assert plain is not None
+    assert (read.plane, read.pixels) == (plain.plane, plain.pixels)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("'ICRS    '", "'ICRS"),
+        ("10.0", "inf"),
+        ("10.0", "ten"),
+        ("CRVAL1  = ", "CRVAL1  =-"),
+        ("CRVAL1  =", "CRVAL1 ="),
+        ("0.1", "nan"),
+        ("CRVAL1", "CRVAL9"),
+    ],
+)
+def test_damaged_cards_are_left_to_astropy(old: str, new: str) -> None:
+    text = _text(TPV)
+    assert old in text
+    assert FastWCS.from_text(text.replace(old, new)) is None
+
+
 FRAMES = [
     Frame(name="icrs"),
     Frame(name="fk5", equinox=2000.0),

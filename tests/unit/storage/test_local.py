@@ -19,6 +19,7 @@ def test_path_of_key_goes_back(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     for path in (tmp_path / "x.fits", Path("/elsewhere/y.fits")):
         assert store.path_of(store.key_of(path)) == path
+        assert store.name_of(store.key_of(path)) == str(path)
 
 
 def test_fingerprint_is_the_digest_of_the_bytes(tmp_path: Path) -> None:
