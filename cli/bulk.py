@@ -20,6 +20,7 @@ from .session import Session, say
 if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
     from snapdb.bulk import Catalogue, Config
+    from snapdb.bulk.running.helpers import Helpers
     from snapdb.bulk.running.orchestrator import Orchestrator
     from snapdb.bulk.running.progress import ProgressReport
 
@@ -81,19 +82,24 @@ def run_catalogue(ctx: click.Context, session: Session, source: Path, options: M
     SnapdbError
         If settings, catalogue or output cannot be used, or the run failed.
     """
-    from snapdb.bulk.catalogue.configured import open_catalogue
+    from snapdb.bulk.running.helpers import ask_one_thread, start_early
 
+    ask_one_thread()
     _check_options(ctx)
     _check_together(options)
     config = _make_config(source, options)
-    catalogue = open_catalogue(config)  # what is wrong with it as a whole is said first
-    with _connect(session, catalogue) as archive:
-        if archive is not None:
-            check_tag(archive, config.criteria)
-        if options["preview"] is not None:
-            _write_preview(config, archive, options)
-            return
-        result = _run(config, archive, options)
+    alone = options["preview"] is not None or options["scheduler"] is not None
+    with nullcontext() if alone else start_early(config) as helpers:
+        from snapdb.bulk.catalogue.configured import open_catalogue
+
+        catalogue = open_catalogue(config)  # what is wrong with it as a whole is said first
+        with _connect(session, catalogue) as archive:
+            if archive is not None:
+                check_tag(archive, config.criteria)
+            if options["preview"] is not None:
+                _write_preview(config, archive, options)
+                return
+            result = _run(config, archive, options, helpers)
     code = _report(result, fail_empty=options["fail_empty"])
     if code:
         ctx.exit(code)
@@ -190,6 +196,8 @@ def read_setting(text: str) -> tuple[str, Any]:
     if not mark or not name.strip():
         msg = f"--set {text!r}: expected NAME=VALUE, such as target_resolution=64 or normalisation.a=0.5"
         raise click.UsageError(msg)
+    word = value.strip()
+    value = word.lower() if word in ("True", "False") else value  # as Python and the messages write them
     try:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -217,11 +225,19 @@ def _write_preview(config: "Config", archive: "Archive | None", options: Mapping
     say("nothing was cut for good; leave out --preview to run")
 
 
-def _run(config: "Config", archive: "Archive | None", options: Mapping[str, Any]) -> dict[str, Any]:
+def _run(
+    config: "Config", archive: "Archive | None", options: Mapping[str, Any], helpers: "Helpers | None"
+) -> dict[str, Any]:
     """Run, with a bar on a terminal; an interrupt stops it so that it can be resumed."""
     from snapdb.bulk.running.orchestrator import Orchestrator
 
-    orchestrator = Orchestrator(config, archive, output=options["output"], scheduler=options["scheduler"])
+    orchestrator = Orchestrator(
+        config,
+        archive=archive,
+        output=options["output"],
+        scheduler=options["scheduler"],
+        helpers=helpers,
+    )
     with _show_progress() as show, _stopped_by_signals(orchestrator):
         return orchestrator.execute(
             resume=options["resume"], overwrite=options["overwrite"], on_progress=show

@@ -10,6 +10,7 @@ name                             what it is
 :func:`load_and_validate_catalogue`  a catalogue as a DataFrame; an error that names every bad row
 :class:`Catalogue`               a catalogue in pieces, sound rows apart from problems
 :class:`Orchestrator`            a run: ``run()``, ``start_processing()``, ``get_progress()`` ...
+:class:`ProgressReport`          how far it is
 :func:`open`                     :class:`Stamps` that a run wrote: by id, by position, in batches
 :func:`iter_batches`             stamps in batches that touch no disk
 :func:`preview`                  a contact sheet before the run
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from snapdb.bulk.reading.reader import open as open  # noqa: A004  # snapdb.bulk.open, as zarr.open
     from snapdb.bulk.reading.stream import iter_batches
     from snapdb.bulk.running.orchestrator import Orchestrator
+    from snapdb.bulk.running.progress import ProgressReport
     from snapdb.bulk.settings.config import Config, get_default_config
     from snapdb.bulk.settings.toml import load_config_toml, save_config_toml
 
@@ -46,6 +48,7 @@ __all__ = [
     "Config",
     "Orchestrator",
     "Problem",
+    "ProgressReport",
     "Stamps",
     "get_default_config",
     "iter_batches",
@@ -61,6 +64,7 @@ _HOMES = {
     "Config": "snapdb.bulk.settings.config",
     "Orchestrator": "snapdb.bulk.running.orchestrator",
     "Problem": "snapdb.bulk.catalogue.problem",
+    "ProgressReport": "snapdb.bulk.running.progress",
     "Stamps": "snapdb.bulk.reading.reader",
     "get_default_config": "snapdb.bulk.settings.config",
     "iter_batches": "snapdb.bulk.reading.stream",

@@ -12,7 +12,7 @@ from snapdb.formats.cards import Cards
 from snapdb.formats.lookup import Lookup, find_text, fits_test
 from snapdb.formats.maps import HeaderMap, Test
 from snapdb.formats.moment import find_exptime, find_mjd
-from snapdb.formats.photometric import Known, find_zeropoint
+from snapdb.formats.photometric import Known, Photometry, find_zeropoint
 from snapdb.formats.units import find_units
 from snapdb.model.image import ImageFacts
 from snapdb.sky.geometry import derive_geometry
@@ -56,11 +56,8 @@ def make_facts(
     """
     rules = header_map.rules
     geometry = _find_geometry(wcs, planes)
-    band = find_text(lookup, "band", rules.get("band", {}))
-    exptime = find_exptime(lookup, rules.get("exptime", ()))
-    units = _find_units(lookup, rules.get("data_units", {}))
-    known = Known(band=band, exptime=exptime, is_rate=units == "rate", pixel_scale=geometry["pixel_scale"])
-    photometry = find_zeropoint(lookup, rules.get("zeropoint", ()), known)
+    known, units, photometry = find_photometry(lookup, header_map, geometry["pixel_scale"])
+    band, exptime = known.band, known.exptime
     bits, bad, codes = _find_flags(lookup, rules.get("flags", {}), planes)
     properties = {**_find_properties(lookup, rules.get("properties", {})), **photometry.properties}
     properties.update(_codes_of(codes, rules.get("flags", {})))
@@ -84,6 +81,37 @@ def make_facts(
         bad_bits=bad,
         properties={**properties, **lookup.properties},
     )
+
+
+def find_photometry(
+    lookup: Lookup, header_map: HeaderMap, pixel_scale: float | None
+) -> tuple[Known, str, Photometry]:
+    """Give what a header says of the brightness of pixels.
+
+    Parameters
+    ----------
+    lookup : Lookup
+        The headers of one image; takes up findings and warnings.
+    header_map : HeaderMap
+        Whose rules apply.
+    pixel_scale : float or None
+        Arcseconds, for units that are of an area of the sky.
+
+    Returns
+    -------
+    known : Known
+        Band, exposure time, and whether pixels are rates.
+    units : str
+        Of the data, as in the facts.
+    photometry : Photometry
+        With the zero point.
+    """
+    rules = header_map.rules
+    band = find_text(lookup, "band", rules.get("band", {}))
+    exptime = find_exptime(lookup, rules.get("exptime", ()))
+    units = _find_units(lookup, rules.get("data_units", {}))
+    known = Known(band=band, exptime=exptime, is_rate=units == "rate", pixel_scale=pixel_scale)
+    return known, units, find_zeropoint(lookup, rules.get("zeropoint", ()), known)
 
 
 def _warn_of_gaps(
@@ -205,8 +233,8 @@ def _find_properties(lookup: Lookup, rule: Mapping[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for spec in rule.get("cards", ()):
         value, _ = lookup.get(spec)
-        # Of a tree's key, which is a path, the last part.
-        name = spec.partition("@")[0].rpartition(".")[2].lower().replace("-", "_").replace(" ", "_")
+        # Of a tree's key, which is a path, the last part; what is named, where that is a name.
+        name = spec.partition("@")[0].removesuffix(".NAME").rpartition(".")[2].lower().replace("-", "_").replace(" ", "_")
         if value is not None and name not in properties and not _is_strange(value):
             properties[name] = value
     return properties

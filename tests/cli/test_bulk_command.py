@@ -101,6 +101,16 @@ def read(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     return dict(zip(index["source_id"], images, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("True", True), ("False", False), ("true", True), ("64", 64), ("fits", "fits"), ("'True'", "True")],
+)
+def test_settings_are_read_as_toml_and_as_the_messages_write_them(text: str, value: object) -> None:
+    got = bulk.read_setting(f"a.b={text}")
+    assert got == ("a.b", value)
+    assert type(got[1]) is type(value)
+
+
 def test_stamps_are_the_pixels_of_the_tile(bench: Bench, tmp_path: Path) -> None:
     out = tmp_path / "stamps.zarr"
     result = bench.run(bench.catalogue, *RAW, "-o", str(out))
@@ -210,7 +220,8 @@ def test_nothing_is_written_over_unless_asked(bench: Bench, tmp_path: Path) -> N
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
     result = bench.run(bench.catalogue, *RAW, "-o", str(tmp_path / "mine"), "--overwrite")
-    assert result.exit_code == 1
+    assert result.exit_code == 0
+    assert (tmp_path / "mine" / "index.parquet").is_file()
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "dear"
 
 

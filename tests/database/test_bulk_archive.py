@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 
 from snapdb import bulk
 from snapdb.archive.archive import Archive
@@ -89,7 +90,9 @@ def choose(archive: Any, rule: str, ra: float, dec: float) -> list[Any]:
 def test_stamps_are_those_of_the_chosen_images(
     archive: Archive, sources: pd.DataFrame, tmp_path: Path, rule: str
 ) -> None:
-    result = Orchestrator(make_config(choose=rule), archive, output=tmp_path / "s.zarr").execute(sources)
+    result = Orchestrator(make_config(choose=rule), archive=archive, output=tmp_path / "s.zarr").execute(
+        sources
+    )
     assert result["refused"] == 1
     assert result["failed"] == 0
     report = pd.read_csv(result["report"])
@@ -108,11 +111,29 @@ def test_stamps_are_those_of_the_chosen_images(
             )
 
 
+def test_all_images_of_a_source_in_one_file_have_names_of_their_own(
+    archive: Archive, sources: pd.DataFrame, tmp_path: Path
+) -> None:
+    config = make_config(choose="all", output_format="fits", fits_batches=True)
+    Orchestrator(config, archive=archive, output=tmp_path / "f").execute(sources)
+    stamps = bulk.open(tmp_path / "f")
+    assert stamps.table["source_id"].duplicated().any()
+    for file, group in stamps.table.groupby("file"):
+        with fits.open(tmp_path / "f" / file) as hdus:
+            names = [(h.name, h.ver) for h in hdus[1:]]
+            assert len(set(names)) == len(names) == len(group)
+            for source, rows in group.groupby("source_id", sort=False):
+                for version, (place, row) in enumerate(rows.iterrows(), start=1):
+                    hdu = hdus[source, version]
+                    assert hdu.header["IMAGEID"] == row["image_ids"]
+                    np.testing.assert_array_equal(hdu.data, stamps[place][..., 0])
+
+
 def test_noise_and_flags_are_those_of_the_image(
     archive: Archive, sources: pd.DataFrame, tmp_path: Path
 ) -> None:
     config = make_config(choose="first", planes=["data", "noise", "flags"])
-    Orchestrator(config, archive, output=tmp_path / "s.zarr").execute(sources)
+    Orchestrator(config, archive=archive, output=tmp_path / "s.zarr").execute(sources)
     stamps = bulk.open(tmp_path / "s.zarr")
     assert len(stamps)
     for row in range(len(stamps)):
@@ -133,7 +154,7 @@ def test_noise_and_flags_are_those_of_the_image(
 def test_criteria_narrow_the_images(archive: Archive, sources: pd.DataFrame, tmp_path: Path) -> None:
     band = archive.find_images(order_by="mjd")[0].band
     config = make_config(choose="all", criteria={"band": band})
-    result = Orchestrator(config, archive, output=tmp_path / "s.zarr").execute(sources)
+    result = Orchestrator(config, archive=archive, output=tmp_path / "s.zarr").execute(sources)
     table = pd.read_parquet(result["mapping_parquet"])
     assert {archive.get_image(i).band for i in table["image_ids"]} == {band}
 
@@ -141,7 +162,7 @@ def test_criteria_narrow_the_images(archive: Archive, sources: pd.DataFrame, tmp
 def test_bands_become_channels(archive: Archive, sources: pd.DataFrame, tmp_path: Path) -> None:
     bands = sorted({str(i.band) for i in archive.find_images()})[:2]
     config = make_config(choose="first", channel_weights={bands[0]: [1.0, 0.0], bands[1]: [0.0, 1.0]})
-    result = Orchestrator(config, archive, output=tmp_path / "s.zarr").execute(sources)
+    result = Orchestrator(config, archive=archive, output=tmp_path / "s.zarr").execute(sources)
     stamps = bulk.open(tmp_path / "s.zarr")
     assert result["written"] + result["refused"] == len(sources)
     for row in range(len(stamps)):
@@ -160,7 +181,7 @@ def test_a_run_is_known_by_its_provenance(archive: Archive, sources: pd.DataFram
     from snapdb.bulk.running.register import register_run
 
     config = make_config()
-    Orchestrator(config, archive, output=tmp_path / "s.zarr").execute(sources)
+    Orchestrator(config, archive=archive, output=tmp_path / "s.zarr").execute(sources)
     plan = plan_run(open_catalogue(config, sources), Recipe.from_config(config), archive)
     made = register_run(archive, config, plan)
     found = archive.get_provenance(made.id)
@@ -178,14 +199,50 @@ def test_a_changed_file_costs_its_sources_alone(
     files = [Path(shutil.copy2(f, copies)) for f in survey.files]
     with Archive(registry, LocalStore(tmp_path / "store")) as archive:
         archive.ingest(files, jobs=1)
-        before = Orchestrator(make_config(), archive, output=tmp_path / "a.zarr").execute(sources)
+        before = Orchestrator(make_config(), archive=archive, output=tmp_path / "a.zarr").execute(sources)
         assert before["failed"] == 0
         table = pd.read_parquet(before["mapping_parquet"])
         name = table["tile"].iloc[0]
         changed = next(f for f in files if f.name == name)
         with changed.open("ab") as stream:
             stream.write(bytes(2880))
-        after = Orchestrator(make_config(), archive, output=tmp_path / "b.zarr").execute(sources)
+        after = Orchestrator(make_config(), archive=archive, output=tmp_path / "b.zarr").execute(sources)
         assert after["failed"] == (table["tile"] == name).sum()
         failed = pd.read_csv(after["report"])
         assert failed[failed["code"] == "failed"]["reason"].str.contains("changed").all()
+
+
+def test_files_that_are_registered_have_their_registered_zero_points(
+    module_registry: Registry, tmp_path: Path
+) -> None:
+    """Oracle: what the archive's image says; without the archive, the card of the header."""
+    rng = np.random.default_rng(4)
+    header = fits.Header()
+    cards = {
+        "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 212.0, "CRVAL2": 31.0, "CRPIX1": 30.0,
+        "CRPIX2": 30.0, "CDELT1": -1e-4, "CDELT2": 1e-4, "EXPTIME": 100.0, "MAGZERO": 24.0,
+        "DATE-OBS": "2024-02-03T04:05:06", "FILTER": "r",
+    }  # fmt: skip
+    header.update(cards)
+    path = tmp_path / "frame.fits"
+    fits.PrimaryHDU(rng.normal(100.0, 5.0, (60, 60)).astype(np.float32), header).writeto(path)
+    archive = Archive(module_registry, LocalStore(tmp_path / "store"))
+    # The header names no instrument; whoever registers it knows that its pixels are counts a second.
+    archive.ingest([path], instrument="90prime", jobs=1)
+    (image,) = archive.find_images(ra=212.0, dec=31.0)
+    assert image.zeropoint == pytest.approx(29.0)
+    place = {"SourceID": ["a"], "RA": [212.0], "Dec": [31.0], "diameter_pixel": [SIDE]}
+    named = pd.DataFrame({**place, "fits_file_paths": [str(path)]})
+    config = make_config(apply_flux_conversion=True, flux_unit="nJy")
+    zeropoints = []
+    for number, (frame, known) in enumerate(
+        [(pd.DataFrame(place), archive), (named, archive), (named, None)]
+    ):
+        output = tmp_path / f"{number}.zarr"
+        Orchestrator(config, archive=known, output=output).execute(frame)
+        images = pd.read_parquet(output / "images.parquet")
+        zeropoints.append((images["zeropoint"][0], images["zeropoint_from"][0]))
+    assert zeropoints == [(29.0, "registry"), (29.0, "registry"), (24.0, "header: MAGZERO of HDU 0")]
+    fits.setval(path, "MAGZERO", value=23.0)  # another file now: what was registered does not speak of it
+    Orchestrator(config, archive=archive, output=tmp_path / "s.zarr").execute(named)
+    assert pd.read_parquet(tmp_path / "s.zarr" / "images.parquet")["zeropoint"][0] == 23.0

@@ -1,8 +1,9 @@
 """A catalogue of sources, read in pieces and checked row by row."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -151,8 +152,12 @@ class Catalogue:
         FormatError
             If the file is damaged.
         """
+        every = self._read(list(self._columns.spelled))
+        begun = list(islice(every, 2))
+        if len(begun) < 2 and "_scanned" not in self.__dict__:  # a small one need not be read twice
+            self.__dict__["_scanned"] = self._scan(begun)
         duplicates = Duplicates(self._scanned[1] if self._check_duplicates else np.empty(0, dtype=np.int64))
-        for rows in self._read(list(self._columns.spelled)):
+        for rows in chain(begun, every):
             yield self._check(rows, duplicates)
 
     def digest(self) -> str:
@@ -177,9 +182,13 @@ class Catalogue:
     @cached_property
     def _scanned(self) -> tuple[int, IntArray]:
         """Count the rows, and find the numbers of ids that occur more than once."""
+        return self._scan(self._read([SOURCE_ID]))
+
+    def _scan(self, every: Iterable[Rows]) -> tuple[int, IntArray]:
+        """Do that with pieces."""
         count = 0
         hashes = []
-        for rows in self._read([SOURCE_ID]):
+        for rows in every:
             count += len(rows.numbers) + len(rows.malformed)
             if self._check_duplicates:
                 hashes.append(hash_ids(to_texts(rows.columns[self._columns.spelled[SOURCE_ID]])))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snapdb.bulk.catalogue.arrow import to_array
 from snapdb.bulk.catalogue.problem import ProblemCode
 from snapdb.types import IntArray
 
@@ -58,7 +59,8 @@ class FileSets:
         known = [self._by_text[t] if t in self._by_text else self._add(t) for t in texts]
         empty = self._by_text.get("") if "" in self._by_text else self._add("")
         codes = np.array([*known, empty], dtype=np.int64)
-        where = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
+        indices = encoded.indices
+        where = to_array(indices.fill_null(len(texts)) if indices.null_count else indices, np.int32)
         taken: IntArray = codes[where]
         return taken
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snapdb.bulk.catalogue.arrow import to_array, to_strings
 from snapdb.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ def _parse_floats(column: "pa.Array") -> tuple[FloatArray, BoolArray]:
     from pyarrow import compute as pc
 
     trimmed = pc.utf8_trim_whitespace(column)
+    if not trimmed.null_count:
+        try:
+            plain = pc.cast(trimmed, pa.float64())
+        except pa.ArrowInvalid:
+            pass  # some are empty, or no numbers
+        else:
+            return to_array(plain, np.float64).copy(), np.zeros(len(column), dtype=bool)
     there = pc.invert(pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(_MISSING, type=trimmed.type)))
     kept = pc.if_else(pc.and_kleene(there, pc.is_valid(trimmed)), trimmed, None)
     try:
@@ -98,8 +106,8 @@ def to_texts(column: "pa.Array") -> NDArray[np.object_]:
         text = pc.cast(column, pa.string())
     else:
         return np.array([_decode(v) for v in column.to_pylist()], dtype=object)
-    values: NDArray[np.object_] = pc.fill_null(text, "").to_numpy(zero_copy_only=False)
-    return values.astype(object, copy=False)
+    whole = pc.fill_null(text, "") if text.null_count else text
+    return np.array(to_strings(whole.cast(pa.string())), dtype=object)
 
 
 def _write_number(value: float | None) -> str:

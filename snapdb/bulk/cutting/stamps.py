@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from snapdb.errors import SnapdbError
 from snapdb.formats.header import read_header
 from snapdb.pixels.placing import Places
 from snapdb.types import FloatArray, Header, IntArray, PixelArray
+
+if TYPE_CHECKING:
+    from snapdb.bulk.shape.steps import Steps
 
 
 @dataclass(slots=True, eq=False)
@@ -130,11 +133,12 @@ class StampMaker:
 
     def _shape_one(self, channel: Channel, places: Places, group: _Group, stamps: PartStamps) -> None:
         """Make the stamps of sources that have one image: each batch goes all the way in the cache."""
+        steps = self._steps(group)
         for index, batch in self._windows(channel, places):
             rows = group.rows[index]
-            self._note_masked(rows, batch, stamps)
+            complete = self._note_masked(rows, batch, stamps)
             with self._timed("shape"):
-                stamps.images[rows] = self._shape([batch], group)
+                stamps.images[rows] = steps.apply([batch], complete=complete)
 
     def _shape_many(self, places: Sequence[Places], group: _Group, stamps: PartStamps) -> None:
         """Make the stamps of sources that have several images, whose windows differ in size."""
@@ -146,7 +150,7 @@ class StampMaker:
                 with self._timed("shape"):
                     layer[index] = self._resample(batch)
         with self._timed("shape"):
-            stamps.images[group.rows] = self._shape(layers, group)
+            stamps.images[group.rows] = self._steps(group).apply(layers)
 
     def _resample(self, batch: PixelArray) -> PixelArray:
         """Bring windows to the stamps' size."""
@@ -155,28 +159,31 @@ class StampMaker:
         recipe = self.recipe
         return resample(batch, recipe.resolution, recipe.interpolation, conserve=recipe.conserve)
 
-    def _shape(self, channels: Sequence[PixelArray], group: _Group) -> PixelArray:
-        """Resample, convert, mix and stretch."""
-        from snapdb.bulk.shape.steps import shape_batch
+    def _steps(self, group: _Group) -> "Steps":
+        """Say how the stamps of a group are resampled, converted, mixed and stretched."""
+        from snapdb.bulk.shape.steps import Steps, make_matrix
         from snapdb.bulk.shape.stretch import Stretch
 
-        recipe = self.recipe
-        return shape_batch(
-            channels,
-            recipe.resolution,
+        recipe, channels = self.recipe, group.channels
+        weights = channel_weights(recipe, channels)
+        return Steps(
+            resolution=recipe.resolution,
             interpolation=recipe.interpolation,
             conserve=recipe.conserve,
-            factors=[c.factor for c in group.channels],
-            weights=channel_weights(recipe, group.channels),
+            matrix=make_matrix(len(channels), weights, [c.factor for c in channels]),
             stretch=Stretch(method=recipe.method, **recipe.stretch),
-            dtype=recipe.dtype,
+            dtype=np.dtype(recipe.dtype),
         )
 
-    def _note_masked(self, rows: IntArray, batch: PixelArray, stamps: PartStamps) -> None:
-        """Note the part of the pixels that are not finite, the worst of the channels."""
+    def _note_masked(self, rows: IntArray, batch: PixelArray, stamps: PartStamps) -> bool:
+        """Note the part of the pixels that are not finite, the worst of the channels; tell if all are."""
         with self._timed("extract"):
+            found = bad_fraction(batch)
+            if not found.any():
+                return True
             masked = stamps.columns["masked_fraction"]
-            masked[rows] = np.maximum(masked[rows], bad_fraction(batch))
+            masked[rows] = np.maximum(masked[rows], found)
+            return False
 
     def _windows(self, channel: Channel, places: Places) -> Iterator[tuple[IntArray, PixelArray]]:
         """Cut windows, timed apart from what is done with them."""

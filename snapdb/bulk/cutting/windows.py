@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from snapdb.bulk.planning.sources import PlaneFile
+from snapdb.bulk.shape.resample import find_missing
 from snapdb.errors import ChangedFileError, CorruptFileError, StorageError
 from snapdb.formats.scaling import finish
 from snapdb.formats.unwrap import open_file
@@ -21,7 +22,7 @@ from snapdb.model.layout import Codec, Container, Meaning, PlaneLayout
 from snapdb.model.url import is_url
 from snapdb.pixels.box import Box
 from snapdb.pixels.placing import Places
-from snapdb.types import BoolArray, FloatArray, IntArray, PixelArray
+from snapdb.types import FloatArray, IntArray, PixelArray
 
 RUN_PX = 8 * 2**20
 """Pixels of windows that are in memory at once, save where a single one has more."""
@@ -101,14 +102,16 @@ def _gather(
     kind = np.dtype(dtype) if direct else np.dtype(layout.stored_dtype)
     batch = np.empty(shape, kind) if whole else np.zeros(shape, kind)
     copy = windows.copy
-    inside = places.is_whole[rows].tolist()
-    targets = (boxes[chosen] - np.stack((places.x0[rows], places.y0[rows]) * 2, axis=1)).tolist()
-    for i, (index, box) in enumerate(zip(chosen.tolist(), boxes[chosen].tolist(), strict=True)):
-        if inside[i]:
-            copy(index, batch[i], box)
-        else:
-            left, bottom, right, top = targets[i]
-            copy(index, batch[i, bottom:top, left:right], box)
+    own = boxes[chosen]
+    if whole:
+        targets: list[list[int]] = []
+        for index, box, window in zip(chosen.tolist(), own.tolist(), batch, strict=True):
+            copy(index, window, box)
+    else:
+        targets = (own - np.stack((places.x0[rows], places.y0[rows]) * 2, axis=1)).tolist()
+        for index, box, window, target in zip(chosen.tolist(), own.tolist(), batch, targets, strict=True):
+            left, bottom, right, top = target
+            copy(index, window[bottom:top, left:right], box)
     if direct:
         return batch
     made = finish(batch, layout).astype(dtype, copy=False)
@@ -340,12 +343,10 @@ def bad_fraction(batch: PixelArray) -> FloatArray:
     Parameters
     ----------
     batch : array, shape (m, n, n)
-        Floats; no pixel is looked at one by one where the sum over the window is finite.
+        Floats; pixels are looked at one by one only in windows with such ones.
     """
-    with np.errstate(all="ignore"):
-        sums = batch.reshape(len(batch), -1).sum(axis=1)
     found = np.zeros(len(batch))
-    doubtful: BoolArray = ~np.isfinite(sums)
-    if doubtful.any():
-        found[doubtful] = (~np.isfinite(batch[doubtful])).mean(axis=(1, 2))
+    holed = find_missing(batch)
+    if holed.any():
+        found[holed] = (~np.isfinite(batch[holed])).mean(axis=(1, 2))
     return found

@@ -7,10 +7,11 @@ from uuid import UUID
 import numpy as np
 
 from snapdb.archive.flagging import bad_flags_of
+from snapdb.bulk.planning.file_images import FileImages, ImageSet, check_channels
 from snapdb.bulk.planning.plan import NO_IMAGE, Plan, Refusal, SourceBlock, make_plan
 from snapdb.bulk.planning.recipe import Recipe
-from snapdb.bulk.planning.sources import Channel, ImageBook, PlaneFile, flux_factor, get_wcs
-from snapdb.bulk.planning.weights import channel_weights
+from snapdb.bulk.planning.sources import Channel, PlaneFile, get_wcs
+from snapdb.bulk.planning.zeropoints import Zeropoint, flux_factor
 from snapdb.errors import ConfigError, NotFoundError, SnapdbError, UsageError
 from snapdb.types import FloatArray, IntArray
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from snapdb.bulk.catalogue.catalogue import Catalogue
     from snapdb.bulk.catalogue.piece import Piece
     from snapdb.model.image import ImageRecord
-
-ImageSet = tuple[Channel, ...] | SnapdbError
 
 
 def plan_run(catalogue: "Catalogue", recipe: Recipe, archive: "Archive | None" = None) -> Plan:
@@ -33,7 +32,8 @@ def plan_run(catalogue: "Catalogue", recipe: Recipe, archive: "Archive | None" =
     recipe : Recipe
         How stamps are made, and which images of an archive serve.
     archive : Archive, optional
-        Where images are looked for when the catalogue names no files.
+        Where images are looked for when the catalogue names no files; of files that are
+        registered in it, its zero points count.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def plan_run(catalogue: "Catalogue", recipe: Recipe, archive: "Archive | None" =
     refused: list[Refusal] = []
     _check_criteria(catalogue, recipe)
     if catalogue.names_files:
-        sets: Sequence[ImageSet] = FileImages(catalogue.filesets, recipe)
+        sets: Sequence[ImageSet] = FileImages(catalogue.filesets, recipe, archive)
         blocks: Iterator[SourceBlock] = (
             _to_block(piece, piece.fileset) for piece in _sound(catalogue, refused)
         )
@@ -113,59 +113,6 @@ def _to_block(piece: "Piece", image_set: IntArray, index: IntArray | None = None
     from dataclasses import replace
 
     return replace(block if index is None else block.take(index), image_set=np.asarray(image_set, np.int64))
-
-
-class FileImages(Sequence[ImageSet]):
-    """The channels of a catalogue's lists of files, each looked at when it is first asked for.
-
-    Parameters
-    ----------
-    filesets : list of tuple of str
-        The lists; it may grow.
-    recipe : Recipe
-        Which channels.
-    """
-
-    def __init__(self, filesets: Sequence[tuple[str, ...]], recipe: Recipe) -> None:
-        self._filesets = filesets
-        self._recipe = recipe
-        self._book = ImageBook(recipe)
-        self._known: dict[int, ImageSet] = {}
-
-    def __len__(self) -> int:
-        return len(self._filesets)
-
-    def __getitem__(self, index: Any) -> Any:
-        if index not in self._known:
-            self._known[index] = self._look(self._filesets[index])
-        return self._known[index]
-
-    def _look(self, paths: Sequence[str]) -> ImageSet:
-        try:
-            channels = self._book.channels_of(paths)
-            return check_channels(channels, self._recipe)
-        except SnapdbError as err:
-            return err
-
-
-def check_channels(channels: tuple[Channel, ...], recipe: Recipe) -> tuple[Channel, ...]:
-    """See that channels and their weights go together, before anything is cut.
-
-    Parameters
-    ----------
-    channels : tuple of Channel
-        Of one source.
-    recipe : Recipe
-        With the weights.
-
-    Raises
-    ------
-    UsageError, ConfigError
-        If they do not.
-    """
-    if not recipe.raw:
-        channel_weights(recipe, channels)
-    return channels
 
 
 class ArchiveImages:
@@ -367,13 +314,15 @@ def make_channel(record: "ImageRecord", planes: Sequence[Any], archive: "Archive
     if "data" not in files:
         msg = f"image {record.id} has no data plane"
         raise NotFoundError(msg, image_id=record.id)
+    known = None if record.zeropoint is None else Zeropoint(value=record.zeropoint, origin="registry")
     return Channel(
         label=record.band or record.filepath.rsplit("/", 1)[-1].split(".fits")[0],
         data=files["data"],
         wcs_text=record.wcs_header,
         has_tables=bool(record.properties.get("wcs_needs_file")),
         scale_arcsec=record.pixel_scale or 1.0,
-        factor=flux_factor(record.zeropoint, recipe, f"image {record.id} ({record.filepath})"),
+        factor=flux_factor(known, recipe, f"image {record.id} ({record.filepath})"),
+        zeropoint=known if recipe.convert_flux else None,
         image_id=str(record.id),
         planes={name: files[name] for name in recipe.planes if name in files},
         bad_bits=record.bad_bits,

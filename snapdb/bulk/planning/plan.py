@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, to_strings
 from snapdb.bulk.planning.placing import place_windows, window_sizes
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import Channel, get_wcs
@@ -65,7 +66,7 @@ class SourceBlock:
             ids = ids[index]
         else:
             places = np.flatnonzero(index) if index.dtype == np.bool_ else index
-            ids = ids.take(places) if hasattr(ids, "take") else [ids[i] for i in places.tolist()]
+            ids = _take(ids, places)
         columns = {n: getattr(self, n)[index] for n in _NUMBERS}
         return SourceBlock(source_id=ids, **columns)
 
@@ -137,7 +138,7 @@ class Plan:
             yield Part(
                 index=index,
                 start=start,
-                sources=SourceBlock(source_id=chosen.source_id, image_set=own, **columns),
+                sources=SourceBlock(source_id=_apart(chosen.source_id), image_set=own, **columns),
                 image_sets=sets,
                 image_numbers=tuple(tuple(numbers[id(c)] for c in channels) for channels in sets),
             )
@@ -169,9 +170,25 @@ def _stamp(channel: Channel) -> tuple[int, ...]:
     return found.st_size, found.st_mtime_ns, data.layout.offset
 
 
+def _take(ids: Any, places: IntArray) -> Any:
+    """Give some ids."""
+    if isinstance(ids, list):
+        return [ids[i] for i in places.tolist()]
+    return ids.take(places if isinstance(ids, np.ndarray) else from_numbers(places))
+
+
+def _apart(ids: Any) -> Any:
+    """Give ids that bring no others with them: a slice of an Arrow array travels with the whole of it."""
+    if isinstance(ids, list):
+        return ids
+    import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+
+    return pa.concat_arrays([ids])
+
+
 def _as_texts(ids: Any) -> list[str]:
     """Give ids as plain texts."""
-    return ids.to_pylist() if hasattr(ids, "to_pylist") else list(ids)
+    return to_strings(ids) if hasattr(ids, "buffers") else list(ids)
 
 
 def make_plan(
@@ -226,8 +243,8 @@ def _join(blocks: Sequence[SourceBlock]) -> SourceBlock:
     """Make one block of many."""
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
-    chunks = [pa.array(b.source_id, pa.string()) for b in blocks]
-    ids = pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
+    chunks = [b.source_id if isinstance(b.source_id, pa.Array) else from_texts(b.source_id) for b in blocks]
+    ids = pa.concat_arrays(chunks) if chunks else from_texts([])
     kinds = {"row": np.int64, "image_set": np.int64}
     columns: dict[str, Any] = {
         n: np.concatenate([getattr(b, n) for b in blocks] or [np.empty(0)]).astype(kinds.get(n, np.float64))

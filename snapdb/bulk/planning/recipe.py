@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from snapdb.bulk.settings.config import Config
 
 MIB = 2**20
+ZEROPOINT_KEY = "MAGZERO"
+"""Keyword of the zero point, by default."""
 _COMPRESSIONS = ("lz4", "zstd", "none")
 _PART_BYTES = 64 * MIB
 _CHUNK_BYTES = 256 * 1024
@@ -35,9 +37,9 @@ class Recipe:
     extensions: tuple[Any, ...] = ("PRIMARY",)
     """HDUs of each file that are channels."""
     selected: tuple[Any, ...] = ()
-    """Channels that are taken; all where it is empty or names none."""
+    """Channels that are taken; all where it is empty, or where all are labels of files of one image."""
     convert_flux: bool = True
-    zeropoint_key: str = "MAGZERO"
+    zeropoint_key: str = ZEROPOINT_KEY
     flux_unit: str = "Jy"
     dtype: str = "float32"
     output_format: str = "zarr"
@@ -46,7 +48,7 @@ class Recipe:
     planes: tuple[str, ...] = ()
     """Further planes of which stamps are written: ``noise``, ``flags``."""
     batch: int = 1000
-    """The most stamps of a part."""
+    """The most stamps of a part, where a chunk is not said to be greater."""
     compression: str = "lz4"
     memory_limit: int = 0
     """Bytes that the run may take, 0 for no limit."""
@@ -57,7 +59,7 @@ class Recipe:
     fits_batches: bool = False
     """Whether FITS stamps share a file a part, not one a source."""
     chunk: int | None = None
-    """Stamps of a chunk, where it is said."""
+    """Stamps of a chunk, where it is said; a part has no fewer."""
     diameter_pixel: float | None = None
     """Of sources that have no size."""
     diameter_arcsec: float | None = None
@@ -140,11 +142,11 @@ class Recipe:
     @property
     def chunk_stamps(self) -> int:
         """Stamps of one chunk: so few that one is read cheaply, so many that chunks are few."""
-        return self.chunk or max(1, min(_CHUNK_BYTES // self.stamp_bytes, 64))
+        return self.chunk or max(1, min(_CHUNK_BYTES // self.stamp_bytes, 64, self.batch))
 
     @property
     def part_stamps(self) -> int:
-        """Stamps of a part, whole chunks; its room while it is made is bounded."""
+        """Stamps of a part, whole chunks and one at least; its room while it is made is bounded."""
         room = _PART_BYTES
         if self.memory_limit:
             room = min(room, max(self.memory_limit // 16, 4 * MIB))

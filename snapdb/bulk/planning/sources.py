@@ -8,21 +8,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snapdb.archive.flagging import bad_flags_of
 from snapdb.bulk.planning.recipe import Recipe
-from snapdb.errors import MissingKeywordError, NotAnImageError, SnapdbError
+from snapdb.bulk.planning.zeropoints import Zeropoint, find_registered, find_zeropoint, flux_factor
+from snapdb.errors import NotAnImageError
 from snapdb.formats.frame import HduFrame
 from snapdb.formats.layouts import make_layout
-from snapdb.formats.source import name_contents, open_source
+from snapdb.formats.source import FitsSource, name_contents, open_source
 from snapdb.formats.wcs import needs_tables, to_header_text
 from snapdb.model.image import PlaneRecord
-from snapdb.model.layout import Container, PlaneLayout
+from snapdb.model.layout import PlaneLayout
 from snapdb.model.url import is_url
 from snapdb.pixels.flag_names import BadFlags
 from snapdb.sky.fast.evaluator import FastWCS
 from snapdb.sky.wcs import BaseWCS
+
+if TYPE_CHECKING:
+    from snapdb.archive.archive import Archive
+
+PRIMARY = "PRIMARY"
+"""The first image of a file, whatever its HDU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +60,8 @@ class Channel:
     """Size of a pixel at the image's centre."""
     factor: float = 1.0
     """What flux conversion multiplies pixels by."""
+    zeropoint: Zeropoint | None = None
+    """What that comes from; None where flux is not converted."""
     image_id: str = ""
     """Of a registered image."""
     planes: Mapping[str, PlaneFile] = field(default_factory=dict)
@@ -62,6 +71,10 @@ class Channel:
     bad: BadFlags = field(default_factory=lambda: BadFlags(bits=-1))
     """The same as a choice, of codes where the flags are codes."""
     flag_bits: Mapping[str, int] = field(default_factory=dict)
+    is_first: bool = True
+    """Whether it is the first image of its file."""
+    is_alone: bool = True
+    """Whether it is the only image of its file."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -112,7 +125,7 @@ def get_wcs(channel: Channel) -> BaseWCS:
     return evaluate(channel.wcs_text, channel.data.path, channel.data.layout.hdu, channel.has_tables)
 
 
-def read_channels(path: str, recipe: Recipe) -> tuple[Channel, ...]:
+def read_channels(path: str, recipe: Recipe, archive: "Archive | None" = None) -> tuple[Channel, ...]:
     """Find the channels of one file.
 
     Parameters
@@ -121,6 +134,8 @@ def read_channels(path: str, recipe: Recipe) -> tuple[Channel, ...]:
         A FITS file, registered or not.
     recipe : Recipe
         Which extensions, and whether flux is converted.
+    archive : Archive, optional
+        Whose zero points count where the file is registered.
 
     Returns
     -------
@@ -140,29 +155,53 @@ def read_channels(path: str, recipe: Recipe) -> tuple[Channel, ...]:
         msg = f"{path} is a folder: expected a FITS file in fits_file_paths"
         raise NotAnImageError(msg, path=path)
     source = open_source(path)
-    container, frames = source.container, source.frames
-    chosen = [_find_frame(frames, name, path) for name in recipe.extensions]
-    named = [_find_named(frames, name) for name in recipe.selected]
+    chosen = [_find_frame(source, name) for name in recipe.extensions]
+    named = [_find_selected(source, name) for name in recipe.selected if not _is_label_of_first(name)]
     wanted = dict.fromkeys(f.index for f in (*chosen, *(f for f in named if f is not None)))
-    return tuple(_make_channel(path, frames, frames[i], container, recipe) for i in wanted)
+    registered = find_registered(archive, path) if archive is not None and recipe.convert_flux else {}
+    return tuple(_make_channel(path, source, source.frames[i], registered.get(i), recipe) for i in wanted)
 
 
-def _find_frame(frames: Sequence[HduFrame], name: Any, path: str) -> HduFrame:
+def _find_frame(source: FitsSource, name: Any) -> HduFrame:
     """Give the HDU of an extension's name or number; PRIMARY is the first image."""
-    planes = [f for f in frames if f.is_plane]
-    if isinstance(name, Mapping):
-        name = name.get("ext", name.get("name"))
-    if str(name).upper() == "PRIMARY" and planes:
-        return planes[0]
-    found = _find_named(frames, name)
+    found = _find_selected(source, name)
     if found is None:
-        msg = f"{path}: no image in extension {name!r}; {_say_what_there_is(frames, planes)}"
-        raise NotAnImageError(msg, path=path, extension=str(name))
+        msg = f"{source.path}: no image in extension {name!r}; {say_what_there_is(source.frames)}"
+        raise NotAnImageError(msg, path=str(source.path), extension=str(name))
     return found
 
 
-def _say_what_there_is(frames: Sequence[HduFrame], planes: Sequence[HduFrame]) -> str:
-    """Say where a file has its images, or what it has instead."""
+def _find_selected(source: FitsSource, name: Any) -> HduFrame | None:
+    """Give the image that a name or a number means, or None; PRIMARY is the first."""
+    if isinstance(name, Mapping):
+        name = name.get("ext", name.get("name"))
+    planes = _planes_of(source)
+    if str(name).upper() == PRIMARY and planes:
+        return planes[0]
+    return _find_named(planes, name)
+
+
+def _is_label_of_first(name: Any) -> bool:
+    """Tell whether this is Cutana's way to name a band whose image goes without saying."""
+    if not isinstance(name, Mapping):
+        return False
+    return str(name.get("ext")).upper() == PRIMARY != str(name.get("name", PRIMARY)).upper()
+
+
+def _planes_of(source: FitsSource) -> list[HduFrame]:
+    """Give the images of a file."""
+    return [f for f in source.frames if f.is_plane]
+
+
+def say_what_there_is(frames: Sequence[HduFrame]) -> str:
+    """Say where a file has its images, or what it has instead.
+
+    Parameters
+    ----------
+    frames : sequence of HduFrame
+        Of the file.
+    """
+    planes = [f for f in frames if f.is_plane]
     if planes:
         return "its images are in " + ", ".join(f"{f.index} ({f.name or 'PRIMARY'})" for f in planes)
     odd = [f for f in frames if f.kind == "image" and len(f.axes) > 2]
@@ -172,42 +211,51 @@ def _say_what_there_is(frames: Sequence[HduFrame], planes: Sequence[HduFrame]) -
     return f"{cubes}; expected two dimensions: write the slice that is meant to a file of its own"
 
 
-def _find_named(frames: Sequence[HduFrame], name: Any) -> HduFrame | None:
+def _find_named(planes: Sequence[HduFrame], name: Any) -> HduFrame | None:
     """Give the image whose EXTNAME or number is meant, or None."""
-    if isinstance(name, Mapping):
-        name = name.get("ext", name.get("name"))
-    for frame in frames:
+    for frame in planes:
         same = frame.index == name if isinstance(name, int) else frame.name.upper() == str(name).upper()
-        if same and frame.is_plane and not (frame.name == "" and name == ""):
+        if same and not (frame.name == "" and name == ""):
             return frame
     return None
 
 
 def _make_channel(
-    path: str, frames: Sequence[HduFrame], frame: HduFrame, container: Container, recipe: Recipe
+    path: str, source: FitsSource, frame: HduFrame, registered: Zeropoint | None, recipe: Recipe
 ) -> Channel:
     """Describe one image of a file, lightly where that serves."""
+    from dataclasses import replace
+
+    planes = _planes_of(source)
     text = to_header_text(frame, wcs_only=True)
     quick = None if needs_tables(frame) else FastWCS.from_text(text)
-    stem = Path(path).name.split(".fits")[0].split(".fit")[0]
-    primary = frame.index == 0 or (frame.name == "" and frame.index == 1) or frame.name.upper() == "PRIMARY"
-    label = stem if primary else f"{stem}_{frame.name or frame.index}"
-    zeropoint = frame.cards.get_number(recipe.zeropoint_key) if recipe.convert_flux else None
-    if zeropoint is None:
-        zeropoint = frames[0].cards.get_number(recipe.zeropoint_key) if recipe.convert_flux else None
-    if quick is None or recipe.planes or (recipe.convert_flux and zeropoint is None):
-        return _describe(path, frame, label, zeropoint, recipe)
-    x, y = (frame.axes[0] - 1) / 2, (frame.axes[1] - 1) / 2
-    return Channel(
-        label=label,
-        data=PlaneFile(path=path, layout=make_layout(frame, "data", container)),
-        wcs_text=text,
-        scale_arcsec=quick.pixel_scale_arcsec(x, y),
-        factor=flux_factor(zeropoint, recipe, path),
-    )
+    if quick is None or recipe.planes:
+        made = _describe(path, source, frame, registered, recipe)
+    else:
+        scale = quick.pixel_scale_arcsec((frame.axes[0] - 1) / 2, (frame.axes[1] - 1) / 2)
+        zeropoint = find_zeropoint(source, frame, scale, registered, recipe)
+        made = Channel(
+            label="",
+            data=PlaneFile(path=path, layout=make_layout(frame, "data", source.container)),
+            wcs_text=text,
+            scale_arcsec=scale,
+            factor=flux_factor(zeropoint, recipe, path),
+            zeropoint=zeropoint,
+        )
+    is_first, is_alone = frame is planes[0], len(planes) == 1
+    return replace(made, label=_label_of(source, frame), is_first=is_first, is_alone=is_alone)
 
 
-def _describe(path: str, frame: HduFrame, label: str, zeropoint: float | None, recipe: Recipe) -> Channel:
+def _label_of(source: FitsSource, frame: HduFrame) -> str:
+    """Name a channel after its file, and its extension where it is none that goes without saying."""
+    stem = source.path.name.split(".fits")[0].split(".fit")[0]
+    primary = frame.index == 0 or (frame.name == "" and frame.index == 1) or frame.name.upper() == PRIMARY
+    return stem if primary else f"{stem}_{frame.name or frame.index}"
+
+
+def _describe(
+    path: str, source: FitsSource, frame: HduFrame, registered: Zeropoint | None, recipe: Recipe
+) -> Channel:
     """Describe one image of a file with all that header maps know."""
     from snapdb.formats.describe import describe, find_companions
 
@@ -218,122 +266,19 @@ def _describe(path: str, frame: HduFrame, label: str, zeropoint: float | None, r
     else:
         msg = f"{path}: HDU {frame.index} holds no image of the sky with coordinates of its own"
         raise NotAnImageError(msg, path=path, hdu=frame.index)
-    facts = found.facts
-    known = zeropoint if zeropoint is not None else facts.zeropoint
+    facts, scale = found.facts, found.facts.pixel_scale or 1.0
     files = {p.layout.name: PlaneFile(path=p.path, layout=p.layout) for p in found.planes}
+    zeropoint = find_zeropoint(source, frame, scale, registered, recipe)
     return Channel(
-        label=label,
+        label="",
         data=files["data"],
         wcs_text=facts.wcs_header,
         has_tables=needs_tables(frame),
-        scale_arcsec=facts.pixel_scale or 1.0,
-        factor=flux_factor(known, recipe, path),
+        scale_arcsec=scale,
+        factor=flux_factor(zeropoint, recipe, path),
+        zeropoint=zeropoint,
         planes={name: files[name] for name in recipe.planes if name in files},
         bad_bits=facts.bad_bits,
         bad=bad_flags_of(facts),
         flag_bits=dict(facts.flag_bits),
     )
-
-
-def flux_factor(zeropoint: float | None, recipe: Recipe, where: str) -> float:
-    """Give what pixels are multiplied by to be in the recipe's unit of flux.
-
-    Parameters
-    ----------
-    zeropoint : float or None
-        AB magnitude of one unit of the data.
-    recipe : Recipe
-        Whether flux is converted, and to what.
-    where : str
-        What errors call the file.
-
-    Returns
-    -------
-    float
-        1 where flux is not converted.
-
-    Raises
-    ------
-    MissingKeywordError
-        If flux shall be converted and the zero point is not known.
-    """
-    if not recipe.convert_flux:
-        return 1.0
-    if zeropoint is None:
-        msg = (
-            f"{where}: flux shall be converted, but there is no {recipe.zeropoint_key} in the header and no "
-            "other zero point is known; set flux_conversion_keywords.AB_zeropoint, or apply_flux_conversion "
-            "to false"
-        )
-        raise MissingKeywordError(msg, path=where, keyword=recipe.zeropoint_key)
-    from snapdb.bulk.shape.flux import flux_factor as compute
-
-    return float(compute(zeropoint, recipe.flux_unit))
-
-
-def select_channels(channels: Sequence[Channel], selected: Sequence[Any]) -> list[Channel]:
-    """Narrow the channels of a set of files to those that are selected.
-
-    Parameters
-    ----------
-    channels : sequence of Channel
-        Of all files, in order.
-    selected : sequence
-        Names of extensions or of parts of file names, numbers of HDUs, or tables with
-        ``name`` and ``ext``; where they name none of the channels, all are taken.
-    """
-    kept = [c for c in channels if any(_is_meant(c, one) for one in selected)]
-    return kept or list(channels)
-
-
-def _is_meant(channel: Channel, selector: Any) -> bool:
-    """Say whether a selector names a channel."""
-    if isinstance(selector, Mapping):
-        return any(_is_meant(channel, selector[k]) for k in ("ext", "name") if selector.get(k) is not None)
-    if isinstance(selector, int):
-        return channel.data.layout.hdu == selector
-    token = str(selector).upper().replace("-", "_")
-    return f"_{token}_" in f"_{channel.label.upper().replace('-', '_').replace('.', '_')}_"
-
-
-class ImageBook:
-    """What is known of files, each looked at once, and the channels of sets of them.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Of the run.
-    """
-
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe = recipe
-        self._files: dict[str, tuple[Channel, ...] | SnapdbError] = {}
-
-    def channels_of(self, paths: Sequence[str]) -> tuple[Channel, ...]:
-        """Give the channels of a set of files, in their order.
-
-        Parameters
-        ----------
-        paths : sequence of str
-            One file a band.
-
-        Raises
-        ------
-        SnapdbError
-            The error of the first file that cannot be used.
-        """
-        found: list[Channel] = []
-        for path in paths:
-            known = self._files.get(path)
-            if known is None:
-                known = self._files[path] = self._read(path)
-            if isinstance(known, SnapdbError):
-                raise known
-            found.extend(known)
-        return tuple(select_channels(found, self._recipe.selected))
-
-    def _read(self, path: str) -> tuple[Channel, ...] | SnapdbError:
-        try:
-            return read_channels(path, self._recipe)
-        except SnapdbError as err:
-            return err

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from snapdb.bulk.catalogue.arrow import to_scalar
 from snapdb.bulk.cutting.part_stamps import FAILED
 from snapdb.bulk.cutting.stamps import StampMaker
 from snapdb.bulk.planning.plan import Plan
@@ -54,7 +55,8 @@ def finish_run(folder: Path, journal: Journal, plan: Plan, recipe: Recipe) -> li
             yield table
 
     write_parquet(folder / INDEX, tables())
-    write_mapping(folder / MAPPING, folder / INDEX)
+    is_zarr = recipe.output_format == "zarr"
+    write_mapping(folder / MAPPING, folder / INDEX, plan.part_stamps, is_zarr=is_zarr)
     write_report(folder / REPORT, plan, failed)
     return failed
 
@@ -73,7 +75,7 @@ def read_failed(folder: Path) -> list[Failure]:
     return list(_failed_rows(parquet.read_table(folder / INDEX, columns=columns)))
 
 
-def count_reasons(plan: Plan, failed: Sequence[Failure]) -> dict[str, Any]:
+def tell_reasons(plan: Plan, failed: Sequence[Failure], *, is_empty: bool) -> dict[str, Any]:
     """Say why sources gave no stamp, in short.
 
     Parameters
@@ -82,24 +84,31 @@ def count_reasons(plan: Plan, failed: Sequence[Failure]) -> dict[str, Any]:
         With those that were refused.
     failed : sequence of (row, source_id, reason)
         Those that failed.
+    is_empty : bool
+        Whether the run is over without a stamp.
 
     Returns
     -------
     dict
         ``reasons``: code -> how many, the most frequent first, with the codes of the report;
         ``example``: what was said of the first of the most frequent; empty where all gave stamps.
+        With sources and no stamp also ``status``, ``failed``, and ``error``, as Cutana's users test them.
     """
     said = [(r.code, r.text) for r in plan.refused] + [(FAILED, reason) for _, _, reason in failed]
     counts = Counter(code for code, _ in said).most_common()
     example = next((text for code, text in said if code == counts[0][0]), "")
-    return {"reasons": dict(counts), "example": example}
+    told: dict[str, Any] = {"reasons": dict(counts), "example": example}
+    if is_empty and counts:
+        text = ", ".join(f"{count} {code}" for code, count in counts)
+        told |= {"status": "failed", "error": f"no source gave a stamp: {text}; the first: {example}"}
+    return told
 
 
 def _failed_rows(table: Any) -> Iterator[Failure]:
     """Give the rows of a table that failed."""
     import pyarrow.compute as pc  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
-    chosen = table.filter(pc.equal(table["status"], "failed")).select(
+    chosen = table.filter(pc.equal(table["status"], to_scalar(FAILED))).select(
         ["catalogue_row", "source_id", "reason"]
     )
     for row in chosen.to_pylist():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from snapdb.bulk.writing.files import WrittenFile, checksum, write_file
+from snapdb.bulk.writing.shards import FLAGS, IMAGES, NOISE
 from snapdb.errors import ConflictError, CorruptFileError
 
 FOLDER, RUN = "run", "run.json"
@@ -72,8 +73,8 @@ class Journal:
         for name, text in (("settings", "other settings"), ("plan", "another catalogue or other images")):
             if known.get(name) != facts[name]:
                 msg = (
-                    f"{self.output} holds a run with {text}: it cannot be resumed; "
-                    "choose another folder, or ask to overwrite it"
+                    f"{self.output} holds a run with {text}: it cannot be resumed; choose another folder, or "
+                    "replace it (run(overwrite=True), --overwrite)"
                 )
                 raise ConflictError(msg, path=str(self.output), differs=name)
 
@@ -146,7 +147,8 @@ class Journal:
 
     def tidy(self) -> None:
         """Remove what a run that was killed left half-written."""
-        for path in list(self.output.rglob(".*.part")):
+        own = (p for p in self.output.iterdir() if p.name in (FOLDER, IMAGES, NOISE, FLAGS))
+        for path in [*self.output.glob(".*.part"), *(f for p in own for f in p.rglob(".*.part"))]:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

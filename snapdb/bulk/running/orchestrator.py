@@ -1,10 +1,10 @@
 """Runs of bulk cutouts: from a catalogue and settings to a folder of stamps."""
 
-import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,21 @@ from snapdb.bulk.catalogue.configured import open_catalogue
 from snapdb.bulk.planning.choosing import plan_run
 from snapdb.bulk.planning.plan import Part, Plan
 from snapdb.bulk.planning.recipe import Recipe
-from snapdb.bulk.running.closing import Failure, count_reasons, finish_run, read_failed
-from snapdb.bulk.running.folder import check_call, check_folder, choose_output
+from snapdb.bulk.running.closing import Failure, finish_run, read_failed, tell_reasons
+from snapdb.bulk.running.folder import check_archive, check_call, check_folder, choose_output
+from snapdb.bulk.running.helpers import Helpers, count_cores, start_early
 from snapdb.bulk.running.journal import Journal
 from snapdb.bulk.running.lock import lock_output
-from snapdb.bulk.running.progress import Progress, ProgressReport
+from snapdb.bulk.running.progress import OnProgress, Progress, ProgressReport, to_listener
 from snapdb.bulk.running.work import PartResult
-from snapdb.bulk.running.workers import Outcome, choose_way, one_thread, run_here, run_on_dask
+from snapdb.bulk.running.workers import (
+    Outcome,
+    choose_way,
+    one_thread,
+    run_here,
+    run_in_processes,
+    run_on_dask,
+)
 from snapdb.bulk.settings.config import Config
 from snapdb.bulk.writing.shards import write_group
 from snapdb.bulk.writing.table import IMAGES, INDEX, MAPPING, REPORT, make_images_table, write_parquet
@@ -30,7 +38,6 @@ if TYPE_CHECKING:
 
 FEW = 2
 """Parts up to which this process works alone."""
-OnProgress = Callable[[ProgressReport], None]
 
 
 class Orchestrator:
@@ -40,16 +47,20 @@ class Orchestrator:
     ----------
     config : Config
         Settings; ``output_dir`` says where the stamps go.
+    status_panel : callable or object, optional
+        Called with a :class:`ProgressReport` after each part, or its method
+        ``receive_status_UI_update``, as Cutana calls its panel's.
     archive : Archive, optional
-        Where images are looked for when the catalogue names no files; the run is
-        registered there as a provenance.
-    status_panel : object, optional
-        Called with a :class:`ProgressReport` after each part, if it can be called.
+        Where images are looked for when the catalogue names no files; of files that are registered in
+        it, its zero points count. The run is registered there as a provenance.
     output : path, optional
         Folder of the stamps; else ``output_dir``, or a folder ``<name>.zarr`` in it for zarr
         where its own name has not that ending.
     scheduler : str, optional
         Address of a Dask scheduler whose workers do the parts.
+    helpers : Helpers, optional
+        Processes that do parts beside this one, where they were started before; whoever started them
+        ends them.
 
     Notes
     -----
@@ -61,19 +72,21 @@ class Orchestrator:
     def __init__(
         self,
         config: Config,
-        archive: "Archive | None" = None,
-        *,
         status_panel: Any = None,
+        *,
+        archive: "Archive | None" = None,
         output: str | Path | None = None,
         scheduler: str | None = None,
+        helpers: Helpers | None = None,
     ) -> None:
         self.config = config
-        self.archive = archive
+        self.archive = check_archive(archive)
         self.scheduler = scheduler
         self.output = choose_output(config, output)
+        self._helpers = helpers
         self.seconds: Counter[str] = Counter()
         """Time of each stage, of all workers together."""
-        self._panel = status_panel if callable(status_panel) else None
+        self._panel = to_listener(status_panel)
         self._progress = Progress()
         self._stop = threading.Event()
         self._running = threading.Event()
@@ -146,7 +159,8 @@ class Orchestrator:
         Returns
         -------
         dict
-            ``status`` (``completed`` or ``stopped``), ``total_sources``, ``written``, ``failed``,
+            ``status`` (``completed``, ``stopped``, or ``failed`` with an ``error`` where no source of
+            those that there are gave a stamp), ``total_sources``, ``written``, ``failed``,
             ``refused``, ``reasons`` (code -> sources that it kept from a stamp), ``example`` (what was
             said of the first of them), ``completed_batches``, ``mapping_parquet``, ``mapping_csv``,
             ``failed_processes``, ``output``, ``report`` (CSV of refused and failed rows), ``seconds``.
@@ -171,12 +185,25 @@ class Orchestrator:
         recipe = Recipe.from_config(self.config)
         self._running.set()
         try:
-            with one_thread(self.config.process_threads):
+            with self._helped(catalogue), one_thread(self.config.process_threads):
                 plan = plan_run(open_catalogue(self.config, catalogue), recipe, self.archive)
                 with lock_output(self.output):
                     return self._work(plan, recipe, on_progress, resume=resume, overwrite=overwrite)
         finally:
             self._running.clear()
+
+    @contextmanager
+    def _helped(self, catalogue: Any) -> Iterator[None]:
+        """Have helpers for a run that is large."""
+        if self._helpers is not None or self.scheduler is not None:
+            yield
+            return
+        with start_early(self.config, catalogue) as helpers:
+            self._helpers = helpers
+            try:
+                yield
+            finally:
+                self._helpers = None
 
     def stop_processing(self) -> dict[str, Any]:
         """Begin no more parts; those under way are finished, and the run can be resumed.
@@ -276,7 +303,8 @@ class Orchestrator:
             journal.tidy()
             done = journal.done(plan.part_count)
         else:
-            check_folder(self.output, is_run=known is not None, overwrite=overwrite)
+            is_zarr = recipe.output_format == "zarr"
+            check_folder(self.output, is_run=known is not None, overwrite=overwrite, is_zarr=is_zarr)
             done = set()
         journal.write_run(facts)  # first, so that what is left of a run that was killed is known as one
         if recipe.output_format == "zarr":
@@ -294,6 +322,8 @@ class Orchestrator:
         if workers <= 1:
             return run_here(parts, recipe, folder, stopped)
         run = choose_way(recipe, self._progress.total_sources)
+        if run is run_in_processes:
+            return run_in_processes(parts, recipe, folder, stopped, workers, self._helpers)
         return run(parts, recipe, folder, stopped, workers)
 
     def _settle(self, part: Part, outcome: PartResult | Exception, recipe: Recipe) -> PartResult | Exception:
@@ -308,8 +338,7 @@ class Orchestrator:
         """Say how many workers there shall be."""
         if self.scheduler is None and parts <= FEW:
             return 1
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, min(self.config.max_workers, cores, parts))
+        return max(1, min(self.config.max_workers, count_cores(), parts))
 
     def _close(
         self,
@@ -338,13 +367,14 @@ class Orchestrator:
     def _summary(self, plan: Plan, failed: list[Failure], status: str) -> dict[str, Any]:
         """Say how it ended."""
         there = status == "completed"
+        written = (len(plan) if there else self._progress.completed) - len(failed)
         return {
             "status": status,
             "total_sources": plan.rows,
-            "written": (len(plan) if there else self._progress.completed) - len(failed),
+            "written": written,
             "failed": len(failed),
             "refused": len(plan.refused),
-            **count_reasons(plan, failed),
+            **tell_reasons(plan, failed, is_empty=there and not written),
             "completed_batches": plan.part_count if there else self._progress.batches,
             "mapping_parquet": str(self.output / INDEX) if there else "",
             "mapping_csv": str(self.output / MAPPING) if there else "",

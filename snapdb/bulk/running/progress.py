@@ -1,7 +1,11 @@
 """How far a run is, how fast, and when it ends."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+from snapdb.errors import UsageError
 
 _SMOOTHING = 0.3
 """Weight of the newest rate (Cutana's)."""
@@ -33,6 +37,33 @@ class ProgressReport:
     def progress_percent(self) -> float:
         """0 to 100."""
         return 100.0 * self.completed_sources / self.total_sources if self.total_sources else 100.0
+
+
+OnProgress = Callable[[ProgressReport], None]
+"""Is told how far a run is."""
+
+
+def to_listener(panel: Any) -> OnProgress | None:
+    """Give what a status panel is told by: the panel itself, or its method of Cutana's name.
+
+    Parameters
+    ----------
+    panel : object or None
+        A callable, or an object with ``receive_status_UI_update``.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+    """
+    found = getattr(panel, "receive_status_UI_update", panel)
+    if found is None or callable(found):
+        return found  # type: ignore[no-any-return]  # whatever can be called
+    msg = (
+        f"status_panel is of {type(panel)}: expected a function that takes a ProgressReport, or an object "
+        "with a method receive_status_UI_update; an archive is given as archive=..."
+    )
+    raise UsageError(msg)
 
 
 @dataclass(slots=True, kw_only=True)

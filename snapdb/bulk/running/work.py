@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from snapdb.bulk.cutting.part_stamps import PartStamps
 from snapdb.bulk.cutting.stamps import StampMaker
 from snapdb.bulk.planning.plan import Part
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.running.journal import Journal
-from snapdb.bulk.writing.files import WrittenFile, checksum, write_file
+from snapdb.bulk.writing.files import Summed, WrittenFile, write_file
 from snapdb.bulk.writing.shards import FLAGS, IMAGES, NOISE, make_shard, shard_path
 from snapdb.bulk.writing.table import make_table
 from snapdb.types import PixelArray
+
+_KEPT_BYTES = 24 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,7 @@ def run_part(part: Part, recipe: Recipe, folder: str) -> PartResult:
     """
     import time
 
+    _keep_memory()
     maker = StampMaker(recipe)
     stamps = maker.make(part)
     begin = time.perf_counter()
@@ -71,6 +77,17 @@ def run_part(part: Part, recipe: Recipe, folder: str) -> PartResult:
         size=sum(f.size for f in files),
         seconds={**stamps.seconds, "write": time.perf_counter() - begin},
     )
+
+
+@cache
+def _keep_memory() -> None:
+    """Let freed arrays of some megabytes be used again, where the C library is glibc.
+
+    It gives them back to the system at once, and the system clears each page before it is used again:
+    half a million pages for 20,000 stamps. From the greatest array below 32 MB that was freed, it learns
+    up to what size that is not worth it (``M_MMAP_THRESHOLD`` in ``mallopt(3)``).
+    """
+    np.empty(_KEPT_BYTES, np.uint8)
 
 
 def list_failed(part: Part, stamps: PartStamps) -> tuple[tuple[int, str, str], ...]:
@@ -95,9 +112,8 @@ def _write_shards(folder: Path, part: Part, stamps: PartStamps, recipe: Recipe) 
     for name, array in arrays.items():
         if array is None:
             continue
-        pieces = make_shard(array, recipe)
+        pieces = Summed(make_shard(array, recipe))
         path = shard_path(folder, name, part.index, array.ndim)
         write_file(path, pieces)
-        size = sum(len(p) for p in pieces)
-        written.append(WrittenFile(path.relative_to(folder).as_posix(), size, checksum(pieces)))
+        written.append(WrittenFile(path.relative_to(folder).as_posix(), pieces.size, pieces.checksum))
     return written

@@ -4,6 +4,7 @@ Whoever it is, only a few parts are under way at a time, so that memory is bound
 come as they are ready.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -11,11 +12,10 @@ from typing import Any
 
 from snapdb.bulk.planning.plan import Part
 from snapdb.bulk.planning.recipe import Recipe
+from snapdb.bulk.running.helpers import Helpers, is_large
 from snapdb.bulk.running.work import PartResult, run_part
 from snapdb.errors import ConfigError, SnapdbError
 
-LARGE_PX = 2 * 10**8
-"""Pixels of all stamps from which processes gain more than they take to start."""
 AHEAD = 2
 """Parts a worker that wait for it."""
 Outcome = tuple[Part, PartResult | Exception]
@@ -32,6 +32,8 @@ def one_thread(count: int | None = None) -> AbstractContextManager[Any]:
     count : int, optional
         Threads.
     """
+    if not count and os.environ.get("OPENBLAS_NUM_THREADS") == "1":  # so it is from the start
+        return nullcontext()
     try:
         from threadpoolctl import (  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
             threadpool_limits,
@@ -80,7 +82,7 @@ def choose_way(recipe: Recipe, count: int) -> Callable[..., Iterator[Outcome]]:
     callable
         :func:`run_in_processes`, :func:`run_in_threads` or :func:`run_alone`.
     """
-    if count * recipe.resolution**2 * recipe.outputs > LARGE_PX:
+    if is_large(count * recipe.resolution**2 * recipe.outputs, recipe.output_format):
         return run_in_processes
     return run_alone if recipe.output_format == "fits" else run_in_threads
 
@@ -123,22 +125,51 @@ def run_in_threads(
 
 
 def run_in_processes(
-    parts: Iterable[Part], recipe: Recipe, folder: str, stopped: Callable[[], bool], workers: int
+    parts: Iterable[Part],
+    recipe: Recipe,
+    folder: str,
+    stopped: Callable[[], bool],
+    workers: int,
+    helpers: Helpers | None = None,
 ) -> Iterator[Outcome]:
-    """Do parts in processes of their own.
+    """Do parts in this process and in others beside it.
 
     Parameters
     ----------
     parts, recipe, folder, stopped
         As :func:`run_here`.
     workers : int
-        Processes.
+        Processes, this one among them.
+    helpers : Helpers, optional
+        The others, where they are there already.
     """
-    from loky import ProcessPoolExecutor
+    own = None if helpers is not None else Helpers(max(workers - 1, 1))
+    others = helpers or own
+    assert others is not None  # noqa: S101  # for the type checker
+    try:
+        yield from _share(others, iter(parts), recipe, folder, stopped)
+    finally:
+        if own is not None:
+            own.close()
 
-    limits = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    with ProcessPoolExecutor(workers, env=limits) as pool:
-        yield from _feed(pool.submit, parts, recipe, folder, stopped, lambda: workers)
+
+def _share(
+    helpers: Helpers, parts: Iterator[Part], recipe: Recipe, folder: str, stopped: Callable[[], bool]
+) -> Iterator[Outcome]:
+    """Give helpers as much as keeps them busy, and do the rest here, the last part among it."""
+    given: dict[int, Part] = {}
+    part = next(parts, None)
+    while part is not None and not stopped():
+        following = next(parts, None)
+        yield from [(given.pop(n), outcome) for n, outcome in helpers.collect(wait=False)]
+        if following is not None and helpers.give(part, recipe, folder):
+            given[part.index] = part
+        else:
+            yield part, _attempt(part, recipe, folder)
+        part = following
+    while given:
+        yield from [(given.pop(n), outcome) for n, outcome in helpers.collect(wait=True)]
+    helpers.dismiss()
 
 
 def run_on_dask(

@@ -65,8 +65,10 @@ class Config(Section):
     """
 
     name = words("cutana_run", "Of the run.")
-    log_level = choice("INFO", LOG_LEVELS, "Of the log file.")
-    console_log_level = choice("WARNING", LOG_LEVELS, "Of what is shown.")
+    log_level = choice("INFO", LOG_LEVELS, "Kept for Cutana's files; a run writes a report, no log.")
+    console_log_level = choice(
+        "WARNING", LOG_LEVELS, "Kept for Cutana's files; progress goes to status_panel or on_progress."
+    )
 
     source_catalogue = maybe_words("File of the catalogue: CSV, parquet, FITS or VOTable.")
     output_dir = words("cutana_output", "Where the stamps go.")
@@ -76,7 +78,11 @@ class Config(Section):
 
     max_workers = whole(16, 1, 1024, "Workers at most; there are never more than cores.")
     N_batch_cutout_process = whole(
-        1000, 10, 10000, "Stamps that are worked on, and written, together.", effect="layout"
+        1000,
+        10,
+        10000,
+        "Stamps that are worked on, and written, together; fewer where memory asks for it.",
+        effect="layout",
     )
     max_workflow_time_seconds = whole(1_354_571, 600, 5_000_000, "Stop, to be resumed, after this time.")
     process_threads = maybe_whole(None, 1, 128, "Threads of numerical libraries in a worker; None: one.")
@@ -101,7 +107,12 @@ class Config(Section):
     planes = several(["data"], ("data", "noise", "flags"), "Which planes give stamps.", effect="pixels")
 
     fits_extensions = extensions(["PRIMARY"], "Extensions with images.", effect="pixels")
-    selected_extensions = extensions([], "Those to use; empty: all of them.", effect="pixels")
+    selected_extensions = extensions(
+        [],
+        "Those to use, by name, number or part of the file's name; empty: all of them. "
+        "A name that fits nothing is a label where each file has one image, and refused elsewhere.",
+        effect="pixels",
+    )
     available_extensions = extensions([], "Those that were found; kept for the user.")
 
     apply_flux_conversion = switch(
@@ -129,11 +140,17 @@ class Config(Section):
     skip_fits_check = switch("Do not look whether the catalogue's files exist before the run.", default=False)
 
     compression = choice("lz4", ("lz4", "zstd", "none"), "Of zarr chunks.", effect="layout")
-    chunk_stamps = maybe_whole(None, 1, 10000, "Stamps a zarr chunk; None: up to 256 kB.", effect="layout")
+    chunk_stamps = maybe_whole(
+        None,
+        1,
+        10000,
+        "Stamps a zarr chunk, and of a batch at least; None: up to 256 kB, and no more than a batch.",
+        effect="layout",
+    )
     fits_batches = switch("One FITS file a batch, not one a source.", default=False, effect="layout")
 
     tracking_file = words("workflow_tracking.json", "Kept for Cutana's files; unused.")
-    config_file = maybe_words("File that these settings were read from.")
+    config_file = maybe_words("File that these settings were read from; load_config_toml sets it.")
 
     normalisation: Normalisation
     flux_conversion_keywords: FluxKeywords

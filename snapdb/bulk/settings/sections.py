@@ -34,7 +34,13 @@ class FluxKeywords(Section):
 
     _PREFIX = "flux_conversion_keywords."
 
-    AB_zeropoint = words("MAGZERO", "Header keyword of the AB zero point, in magnitudes.", effect="pixels")
+    AB_zeropoint = words(
+        "MAGZERO",
+        "Header keyword of the AB zero point, in magnitudes. With the default, what the archive has of a "
+        "registered file counts first, then what a header map knows of its instrument; any other "
+        "keyword, such as MAGZERO@image or MAGZERO@primary, is taken at its word.",
+        effect="pixels",
+    )
 
 
 class LoadBalancer(Section):

@@ -65,7 +65,7 @@ def save_config_toml(config: Config, filepath: str | Path) -> str:
 
 
 def load_config_toml(filepath: str | Path) -> Config:
-    """Load settings from a TOML file; what it does not name has its default.
+    """Load settings from a TOML file; what it does not name has its default; ``config_file`` is its path.
 
     Files that Cutana wrote load too. What it keeps beside settings is left out, with
     a warning that names it.
@@ -100,6 +100,7 @@ def load_config_toml(filepath: str | Path) -> Config:
     except ConfigError as err:
         msg = f"settings file {path}: {err.message}"
         raise ConfigError(msg, **{**err.fields, "path": str(path)}) from err
+    config.config_file = str(path)
     if ignored:
         warnings.warn(f"{path}: {', '.join(ignored)} left out, as no setting of a run", stacklevel=2)
     return config

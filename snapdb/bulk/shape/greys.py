@@ -23,7 +23,7 @@ class Greys:
 
     bins: int
     offsets: Floats
-    """What half the place among the bins must be raised by for its whole part to be the level."""
+    """What a place among the bins must be raised by for its whole part to be the level."""
 
     def write_levels(self, rows: Floats) -> None:
         """Turn places among the bins into grey levels, in place.
@@ -36,10 +36,7 @@ class Greys:
         # By way of int32, for which there are vector instructions; no place needs wrapping, and
         # "wrap" is the mode that checks least.
         bins: NDArray[np.intp] = rows.astype(np.int32).astype(np.intp)
-        raised = np.empty_like(rows)
-        self.offsets.take(bins, out=raised, mode="wrap")
-        rows *= np.float32(0.5)
-        rows += raised
+        rows += self.offsets.take(bins, mode="wrap")
 
 
 @lru_cache(maxsize=64)
@@ -61,10 +58,11 @@ def make_greys(method: str, a: float) -> Greys | None:
     levels = np.floor(255.0 * _brighten(edges, method, a) + 0.5)
     base, rises = levels[:-1], levels[1:] > levels[:-1]
     place = _darken((base + 0.5) / 255.0, method, a) * bins - np.arange(bins + 1)
-    # Half of a place within the bin is below 0.5: a quarter is room for rounding on both sides.
-    raised = np.where(rises, base + 1.0 - 0.5 * np.clip(place, 0.0, 1.0), base + 0.25)
-    offsets = (raised - 0.5 * np.arange(bins + 1)).astype(np.float32)
-    offsets[-1] = 255.25 - 0.5 * bins
+    # The place within the bin, below 1, is what is left of the sum: it carries to the next level where
+    # the level rises. Places have few enough digits for the sum to be exact.
+    at = np.arange(bins + 1)
+    offsets = (base - at + np.where(rises, 1.0 - np.clip(place, 0.0, 1.0), 0.0)).astype(np.float32)
+    offsets[-1] = 255.25 - bins
     offsets.flags.writeable = False
     return Greys(bins, offsets)
 

@@ -4,6 +4,9 @@ All limits are found in rows: one row of pixels an image, or one an image and ch
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,8 @@ from snapdb.types import BoolArray, FloatArray
 
 LARGE_ROW = 16_384
 """From this many pixels on, the few extreme ones are sifted out before they are put in order."""
+_GROUP = 16
+"""Pixels of a group of a long row, whose extremes tell where the row's are."""
 
 # IRAF's zscale with the numbers of astropy.visualization.ZScaleInterval.
 ZSCALE_REJECT = 2.5
@@ -21,6 +26,41 @@ ZSCALE_LEAST_SHARE, ZSCALE_LEAST = 0.5, 5
 ZSCALE_GROW = 0.01
 
 
+@dataclass(frozen=True, slots=True)
+class Extremes:
+    """The least and the greatest pixels of rows; those of a row with NaN are NaN."""
+
+    least: Floats
+    """Shape (N,)."""
+    most: Floats
+    """Shape (N,)."""
+    groups: tuple[Floats, Floats] | None = None
+    """The same of groups of pixels, shape (N, P // 16): group g holds every (P // 16)-th pixel from g on;
+    only of long rows."""
+
+
+def find_extremes(rows: Floats) -> Extremes:
+    """Give the least and the greatest pixels of rows.
+
+    Parameters
+    ----------
+    rows : array of float32, shape (N, P)
+        Pixels.
+    """
+    number, size = rows.shape
+    if size < LARGE_ROW:
+        return Extremes(rows.min(axis=1), rows.max(axis=1))
+    held = size - size % _GROUP
+    grouped = rows[:, :held].reshape(number, _GROUP, -1)
+    low, high = grouped.min(axis=1), grouped.max(axis=1)
+    least, most = low.min(axis=1), high.max(axis=1)
+    if held < size:
+        least = np.minimum(least, rows[:, held:].min(axis=1))
+        most = np.maximum(most, rows[:, held:].max(axis=1))
+    return Extremes(least, most, (low, high))
+
+
+@lru_cache(maxsize=64)
 def find_ranks(size: int, percentile: float) -> tuple[int, int]:
     """Give the places, in order of value, of the limits of the central share of pixels.
 
@@ -43,7 +83,9 @@ def find_ranks(size: int, percentile: float) -> tuple[int, int]:
     return low, high
 
 
-def find_order_statistics(rows: Floats, low: int, high: int) -> tuple[Floats, Floats]:
+def find_order_statistics(
+    rows: Floats, low: int, high: int, extremes: Extremes | None = None
+) -> tuple[Floats, Floats]:
     """Give two values of each row by their place in order of value.
 
     Parameters
@@ -52,24 +94,31 @@ def find_order_statistics(rows: Floats, low: int, high: int) -> tuple[Floats, Fl
         Finite pixels.
     low, high : int
         Places from 0.
+    extremes : Extremes, optional
+        Of the rows, where they are known.
 
     Returns
     -------
     low, high : array of float32, shape (N,)
-        Exact: each is one of the row's pixels.
+        Exact: each is one of the row's pixels. Those of the extremes themselves where these are asked for.
     """
     size = rows.shape[1]
-    if size >= LARGE_ROW and max(low, size - 1 - high) < size // 256:
-        found = [(_find_low(row, low), _find_high(row, high)) for row in rows]
-        pairs = np.array(found, dtype=np.float32).reshape(-1, 2)
-        return pairs[:, 0], pairs[:, 1]
+    known = extremes or find_extremes(rows)
+    last = size - 1
+    if known.groups is not None and max(low, last - high) < size // 256:
+        lows, highs = known.groups
+        below = known.least if low == 0 else _sift(rows, lows, low, _find_low)
+        return below, known.most if high == last else _sift(rows, highs, last - high, _find_high)
+    at_low, at_high, ordered = known.least, known.most, rows
     # One place at a time is several times faster than two together.
-    ordered = np.partition(rows, high, axis=1)
-    at_high = ordered[:, high].copy()
-    if low == 0:
-        return rows.min(axis=1), at_high
-    ordered.partition(low, axis=1)
-    return ordered[:, low].copy(), at_high
+    if high < last:
+        ordered = np.partition(rows, high, axis=1)
+        at_high = ordered[:, high].copy()
+    if low > 0:
+        ordered = np.partition(rows, low, axis=1) if ordered is rows else ordered
+        ordered.partition(low, axis=1)
+        at_low = ordered[:, low].copy()
+    return at_low, at_high
 
 
 def find_crop_maximum(images: Floats, crop: tuple[int, int]) -> Floats:
@@ -181,25 +230,39 @@ def _grow(bad: BoolArray, width: int) -> BoolArray:
     return np.asarray(total[:, np.minimum(last, size)] > total[:, np.maximum(last - width, 0)])
 
 
-def _find_low(row: Floats, rank: int) -> np.float32:
-    """Give the value at a place near the lower end of a long row; as :func:`_find_high`."""
-    if rank == 0:
-        return np.float32(row.min())
-    groups = row[: row.size - row.size % 64].reshape(64, -1).min(axis=0)
-    few = row[row <= np.partition(groups, rank)[rank]]
-    return np.float32(np.partition(few, rank)[rank])
+def _sift(
+    rows: Floats, groups: Floats, rank: int, find: Callable[[Floats, Floats, int], np.float32]
+) -> Floats:
+    """Give the value at a place near one end of each long row."""
+    found = [find(row, extremes, rank) for row, extremes in zip(rows, groups, strict=True)]
+    return np.array(found, dtype=np.float32)
 
 
-def _find_high(row: Floats, rank: int) -> np.float32:
-    """Give the value at a place near the upper end of a long row.
+def _find_low(row: Floats, groups: Floats, rank: int) -> np.float32:
+    """Give the value at a place from the lower end; as :func:`_find_high`."""
+    ceiling = np.partition(groups, rank)[rank]
+    few = _gather(row, np.flatnonzero(groups <= ceiling))
+    few = few[few <= ceiling]
+    few.partition(rank)
+    return np.float32(few[rank])
+
+
+def _find_high(row: Floats, groups: Floats, above: int) -> np.float32:
+    """Give the value with so many places above it.
 
     The greatest values of groups of pixels: as many of them as there are places above are
-    values of the row, so what is sought is not below the least of these. Few pixels are.
+    values of the row, so what is sought is not below the least of these. Few pixels are, and
+    these are in the few groups whose greatest value is not.
     """
-    above = row.size - 1 - rank
-    if above == 0:
-        return np.float32(row.max())
-    groups = row[: row.size - row.size % 64].reshape(64, -1).max(axis=0)
     floor = np.partition(groups, groups.size - 1 - above)[groups.size - 1 - above]
-    few = row[row >= floor]
-    return np.float32(np.partition(few, few.size - 1 - above)[few.size - 1 - above])
+    few = _gather(row, np.flatnonzero(groups >= floor))
+    few = few[few >= floor]
+    few.partition(few.size - 1 - above)
+    return np.float32(few[few.size - 1 - above])
+
+
+def _gather(row: Floats, groups: NDArray[np.intp]) -> Floats:
+    """Give the pixels of some groups, and those that are in no group."""
+    held = row.size - row.size % _GROUP
+    few = row[:held].reshape(_GROUP, -1).take(groups, axis=1).ravel()
+    return few if held == row.size else np.concatenate((few, row[held:]))

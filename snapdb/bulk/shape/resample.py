@@ -18,6 +18,7 @@ from snapdb.types import BoolArray, FloatArray, PixelArray
 
 CHUNK_PIXELS = 1 << 18
 """Pixels in work at once: what is made stays in the processor's cache."""
+_NONE: BoolArray = np.zeros(1, dtype=np.bool_)
 ENOUGH = 0.5
 """Share of the weight that pixels must have which are not missing."""
 
@@ -28,6 +29,7 @@ def resample(
     method: str = "bilinear",
     *,
     conserve: bool = False,
+    complete: bool = False,
     out: Floats | None = None,
 ) -> Floats:
     """Bring stamps to ``resolution x resolution`` pixels on the same piece of sky.
@@ -43,6 +45,8 @@ def resample(
     conserve : bool
         Share out each pixel's value instead, whatever the method, so that a stamp's sum
         stays: for pixels that hold flux, not surface brightness.
+    complete : bool
+        Whether it is known that no pixel is missing, so that none is looked for.
     out : array of float32, shape (N, resolution, resolution), optional
         Where to write.
 
@@ -65,7 +69,7 @@ def resample(
         return result
     for part in _chunks(batch.shape, resolution):
         stamps = np.ascontiguousarray(batch[part], dtype=np.float32)
-        missing = find_missing(stamps)
+        missing = _NONE if complete else find_missing(stamps)
         if missing.any():
             # All stamps go through the same products, so that none depends on its neighbours' holes.
             known = np.isfinite(stamps)

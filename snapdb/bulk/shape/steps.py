@@ -1,13 +1,15 @@
 """From extracted stamps to finished ones in one go."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from snapdb.bulk.shape.mix import check_weights, is_identity, mix_planes
+from snapdb.bulk.shape.mix import check_weights, mix_planes
 from snapdb.bulk.shape.resample import resample
-from snapdb.bulk.shape.stretch import Stretch, check_dtype, chunks, write_stretched
+from snapdb.bulk.shape.stretch import Stretch, check_dtype, chunks, stretch_planes, write_stretched
 from snapdb.bulk.shape.weights import Floats
 from snapdb.errors import ShapeError
 from snapdb.types import PixelArray
@@ -60,28 +62,126 @@ def shape_batch(
     UsageError
         If there is no such method, type, or a weight is not finite.
     """
-    kind = check_dtype(dtype)
-    matrix = _make_matrix(len(channels), weights, factors)
-    number = len(channels[0])
-    if any(len(channel) != number for channel in channels):
-        msg = f"channels of {[len(channel) for channel in channels]} stamps: expected as many of each"
-        raise ShapeError(msg, stamps=[len(channel) for channel in channels])
-    shape = (number, resolution, resolution, matrix.shape[1])
-    result = np.empty(shape, dtype=kind) if out is None else out
-    if result.shape != shape or result.dtype != kind:
-        msg = f"a place of {result.dtype} {result.shape} for stamps of {kind} {shape}: expected the same"
-        raise ShapeError(msg, shape=result.shape, expected=shape)
-    how = stretch or Stretch(method="none")
-    for part in chunks(number, resolution**2 * max(matrix.shape), max(CHUNK_PIXELS, how.pixels_at_once)):
-        made = [resample(channel[part], resolution, interpolation, conserve=conserve) for channel in channels]
-        for few in chunks(len(made[0]), resolution**2 * matrix.shape[1], how.pixels_at_once):
-            planes = _mix([channel[few] for channel in made], matrix)
-            write_stretched(planes, how, result[part][few])
-    return result
+    steps = Steps(
+        resolution=resolution,
+        interpolation=interpolation,
+        conserve=conserve,
+        matrix=make_matrix(len(channels), weights, factors),
+        stretch=stretch or Stretch(method="none"),
+        dtype=check_dtype(dtype),
+    )
+    return steps.apply(channels, out)
 
 
-def _make_matrix(channels: int, weights: ArrayLike | None, factors: Sequence[float] | None) -> Floats:
-    """Join weights and factors into one matrix."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Steps:
+    """What is done with the stamps of sources that have the same images: checked once for all batches."""
+
+    resolution: int
+    """Pixels a side of what is made."""
+    interpolation: str = "bilinear"
+    conserve: bool = False
+    matrix: Floats
+    """From :func:`make_matrix`."""
+    stretch: Stretch
+    dtype: np.dtype[Any]
+    """float32 or uint8."""
+
+    def apply(
+        self, channels: Sequence[PixelArray], out: PixelArray | None = None, *, complete: bool = False
+    ) -> PixelArray:
+        """Do it with a batch.
+
+        Parameters
+        ----------
+        channels : sequence of C arrays, shape (N, ny, nx)
+            As :func:`shape_batch` takes them.
+        out : array, shape (N, resolution, resolution, O), optional
+            Where to write.
+        complete : bool
+            As :func:`~snapdb.bulk.shape.resample.resample`.
+
+        Raises
+        ------
+        ShapeError
+            If the shapes do not fit together.
+        UsageError
+            If there is no such interpolation.
+        """
+        number, side, matrix, how = len(channels[0]), self.resolution, self.matrix, self.stretch
+        if any(len(channel) != number for channel in channels):
+            msg = f"channels of {[len(channel) for channel in channels]} stamps: expected as many of each"
+            raise ShapeError(msg, stamps=[len(channel) for channel in channels])
+        few_pixels = number * side**2 * max(matrix.shape) <= how.pixels_at_once
+        if out is None and self.dtype == np.float32 and few_pixels:  # as they are, without a copy
+            planes = self._mix([self._resample(channel, complete=complete) for channel in channels])
+            stretch_planes(planes, how, grey=False)
+            return np.moveaxis(planes, 1, 3)
+        result = self._prepare(number, out)
+        for part in chunks(number, side**2 * max(matrix.shape), max(CHUNK_PIXELS, how.pixels_at_once)):
+            made = [self._resample(channel[part], complete=complete) for channel in channels]
+            for few in chunks(len(made[0]), side**2 * matrix.shape[1], how.pixels_at_once):
+                planes = self._mix([channel[few] for channel in made])
+                write_stretched(planes, how, result[part][few])
+        return result
+
+    def _prepare(self, number: int, out: PixelArray | None) -> PixelArray:
+        """Give the array to write to."""
+        shape = (number, self.resolution, self.resolution, self.matrix.shape[1])
+        if out is None:
+            return np.empty(shape, dtype=self.dtype)
+        if out.shape != shape or out.dtype != self.dtype:
+            msg = f"a place of {out.dtype} {out.shape} for stamps of {self.dtype} {shape}: expected the same"
+            raise ShapeError(msg, shape=out.shape, expected=shape)
+        return out
+
+    def _resample(self, batch: PixelArray, *, complete: bool) -> Floats:
+        """Bring stamps to their size; those of a single channel are turned into flux too."""
+        smaller = batch.shape[1] * batch.shape[2] < self.resolution**2
+        if self._is_single and smaller:  # there are fewer pixels before than after
+            batch = np.multiply(batch, self.matrix[0, 0], dtype=np.float32)
+        made = resample(batch, self.resolution, self.interpolation, conserve=self.conserve, complete=complete)
+        if self._is_single and not smaller and self.matrix[0, 0] != 1.0:
+            made *= self.matrix[0, 0]
+        return made
+
+    @property
+    def _is_single(self) -> bool:
+        # What has no weight takes no part, missing pixels included: that is for the mixing to see to.
+        return self.matrix.shape == (1, 1) and bool(self.matrix[0, 0] != 0.0)
+
+    def _mix(self, channels: list[Floats]) -> Floats:
+        """Give the planes of the output, shape (N, O, H, W), which may be written to."""
+        if self._is_single:
+            return channels[0][:, None]
+        matrix = self.matrix
+        planes = np.empty((len(channels[0]), matrix.shape[1], *channels[0].shape[1:]), dtype=np.float32)
+        mix_planes(channels, matrix, np.moveaxis(planes, 1, 0))
+        return planes
+
+
+def make_matrix(channels: int, weights: ArrayLike | None, factors: Sequence[float] | None) -> Floats:
+    """Join weights and factors into one matrix.
+
+    Parameters
+    ----------
+    channels : int
+        How many there are.
+    weights, factors
+        As :func:`shape_batch` takes them.
+
+    Returns
+    -------
+    array of float32, shape (C, O)
+        What each channel is multiplied by for each channel of the output.
+
+    Raises
+    ------
+    ShapeError
+        If they are not as many as the channels.
+    UsageError
+        If one is not finite.
+    """
     if channels == 0:
         msg = "no channel: expected the stamps of at least one"
         raise ShapeError(msg, channels=0)
@@ -93,12 +193,3 @@ def _make_matrix(channels: int, weights: ArrayLike | None, factors: Sequence[flo
         )
         raise ShapeError(msg, channels=channels, weights=matrix.shape)
     return check_weights(matrix * scales[:, None])
-
-
-def _mix(channels: list[Floats], matrix: Floats) -> Floats:
-    """Give the planes of the output, shape (N, O, H, W), which may be written to."""
-    if len(channels) == 1 and is_identity(matrix):
-        return channels[0][:, None]
-    planes = np.empty((len(channels[0]), matrix.shape[1], *channels[0].shape[1:]), dtype=np.float32)
-    mix_planes(channels, matrix, np.moveaxis(planes, 1, 0))
-    return planes

@@ -12,13 +12,14 @@ from numpy.typing import DTypeLike
 
 from snapdb.bulk.shape.greys import make_greys
 from snapdb.bulk.shape.limits import (
+    Extremes,
     find_crop_maximum,
+    find_extremes,
     find_order_statistics,
     find_ranks,
     find_zscale,
     thin_rows,
 )
-from snapdb.bulk.shape.resample import find_missing
 from snapdb.bulk.shape.weights import Floats
 from snapdb.errors import ShapeError, UsageError
 from snapdb.types import PixelArray
@@ -212,15 +213,29 @@ def write_stretched(planes: Floats, how: Stretch, out: PixelArray) -> None:
     out : array of float32 or uint8, shape (N, H, W, C)
         Where to write.
     """
-    grey = out.dtype == np.uint8
-    if how.method != "none" or grey:
-        groups = planes.shape[1] if how.method == "asinh" else 1
-        low, high = _find_limits(planes, how, groups)
-        rows = planes.reshape(len(planes) * groups, -1)
-        # The whole part is what is kept of grey levels.
-        (_write_greys if grey else _write_brightness)(rows, low.reshape(-1, 1), high.reshape(-1, 1), how)
+    stretch_planes(planes, how, grey=out.dtype == np.uint8)
     for channel in range(planes.shape[1]):
         np.copyto(out[..., channel], planes[:, channel], casting="unsafe")
+
+
+def stretch_planes(planes: Floats, how: Stretch, *, grey: bool) -> None:
+    """Stretch planes, in place.
+
+    Parameters
+    ----------
+    planes : array of float32, shape (N, C, H, W)
+        Contiguous.
+    how : Stretch
+        The settings.
+    grey : bool
+        Whether grey levels are made, whose fractions are to be cut off.
+    """
+    if how.method != "none" or grey:
+        groups = planes.shape[1] if how.method == "asinh" else 1
+        limits = _find_limits(planes, how, groups)
+        rows = planes.reshape(len(planes) * groups, -1)
+        # The whole part is what is kept of grey levels.
+        (_write_greys if grey else _write_brightness)(rows, limits, how)
 
 
 def to_uint8(values: PixelArray) -> PixelArray:
@@ -237,36 +252,48 @@ def to_uint8(values: PixelArray) -> PixelArray:
     return np.asarray(levels.astype(np.uint8))
 
 
-def _write_greys(rows: Floats, low: Floats, high: Floats, how: Stretch) -> None:
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Black and white of images, or of their channels."""
+
+    low: Floats
+    high: Floats
+    outer: bool = False
+    """Whether these are the least and the greatest pixels, so that none lies outside."""
+
+
+def _write_greys(rows: Floats, limits: _Limits, how: Stretch) -> None:
     """Turn pixels into grey levels, in place."""
     greys = make_greys(how.method, how.softening) if how.method in SOFTENING else None
     if greys is None:
-        _write_brightness(rows, low, high, how)
+        _write_brightness(rows, limits, how)
         np.multiply(rows, np.float32(255.0), out=rows)
         np.rint(rows, out=rows)
         return
-    _write_share(rows, low, high, 1.0 / greys.bins)
+    _write_share(rows, limits, 1.0 / greys.bins)
     greys.write_levels(rows)
 
 
-def _write_brightness(rows: Floats, low: Floats, high: Floats, how: Stretch) -> None:
+def _write_brightness(rows: Floats, limits: _Limits, how: Stretch) -> None:
     """Turn pixels into brightness from 0 to 1, in place."""
     if how.method == "asinh":
-        _write_share(rows, low, high, how.softening)
+        _write_share(rows, limits, how.softening)
         _apply_asinh(rows, how.softening)
     elif how.method == "log":
-        _write_share(rows, low, high, 1.0 / how.softening)
+        _write_share(rows, limits, 1.0 / how.softening)
         _apply_log(rows, how.softening)
     else:
-        _write_share(rows, low, high, 1.0)
+        _write_share(rows, limits, 1.0)
 
 
-def _write_share(rows: Floats, low: Floats, high: Floats, unit: float) -> None:
+def _write_share(rows: Floats, limits: _Limits, unit: float) -> None:
     """Turn pixels into their place between the limits, from 0 to ``1 / unit``, in place."""
+    low, high = limits.low.reshape(-1, 1), limits.high.reshape(-1, 1)
     with np.errstate(over="ignore", invalid="ignore"):
         np.subtract(rows, low, out=rows)
         np.divide(rows, np.maximum((high - low) * np.float32(unit), _TINY), out=rows)
-    np.clip(rows, np.float32(0.0), np.float32(1.0 / unit), out=rows)
+    if not limits.outer:
+        np.clip(rows, np.float32(0.0), np.float32(1.0 / unit), out=rows)
 
 
 def _apply_asinh(rows: Floats, a: float) -> None:
@@ -294,18 +321,21 @@ def _apply_log(rows: Floats, a: float) -> None:
     np.clip(rows, np.float32(0.0), np.float32(1.0), out=rows)
 
 
-def _find_limits(planes: Floats, how: Stretch, groups: int) -> tuple[Floats, Floats]:
+def _find_limits(planes: Floats, how: Stretch, groups: int) -> _Limits:
     """Find black and white of each image, or of each of its channels, shape (N, groups).
 
     Missing pixels become black on the way.
     """
-    holed = find_missing(planes)
-    if not holed.any():
-        return _find_whole(planes, how, groups)
+    extremes = find_extremes(planes.reshape(len(planes) * groups, -1))
+    sound = np.isfinite(extremes.least) & np.isfinite(extremes.most)
+    if sound.all():
+        return _find_whole(planes, how, groups, extremes)
+    holed = ~sound.reshape(len(planes), groups).all(axis=1)
     low = np.zeros((len(planes), groups), dtype=np.float32)
     high = np.zeros_like(low)
     if not holed.all():
-        low[~holed], high[~holed] = _find_whole(planes[~holed], how, groups)
+        found = _find_whole(planes[~holed], how, groups)
+        low[~holed], high[~holed] = found.low, found.high
     for number in np.flatnonzero(holed):
         crop = None if how.crop is None else _crop_maximum_of_good(planes[number], how.crop)
         for group, channels in enumerate(np.split(planes[number], groups)):
@@ -315,7 +345,7 @@ def _find_limits(planes: Floats, how: Stretch, groups: int) -> tuple[Floats, Flo
                 black, white = _settle(part[good][None], how, part.shape[1], crop)
                 low[number, group], high[number, group] = black[0], white[0]
             part[~good] = low[number, group]
-    return low, high
+    return _Limits(low, high)
 
 
 def _crop_maximum_of_good(image: Floats, crop: tuple[int, int]) -> Floats | None:
@@ -325,7 +355,7 @@ def _crop_maximum_of_good(image: Floats, crop: tuple[int, int]) -> Floats | None
     return found if np.isfinite(found).all() else None
 
 
-def _find_whole(planes: Floats, how: Stretch, groups: int) -> tuple[Floats, Floats]:
+def _find_whole(planes: Floats, how: Stretch, groups: int, extremes: Extremes | None = None) -> _Limits:
     """Find black and white of images without missing pixels."""
     number, channels, _, width = planes.shape
     crop = None
@@ -333,16 +363,21 @@ def _find_whole(planes: Floats, how: Stretch, groups: int) -> tuple[Floats, Floa
         crop = np.repeat(find_crop_maximum(np.moveaxis(planes, 1, 3), how.crop), groups)
     rows = planes.reshape(number * groups, -1)
     if how.method == "zscale" and channels > 1:  # which samples them pixel by pixel
-        rows = np.ascontiguousarray(np.moveaxis(planes, 1, 3)).reshape(number, -1)
-    low, high = _settle(rows, how, width, crop)
-    return low.reshape(number, groups), high.reshape(number, groups)
+        rows, extremes = np.ascontiguousarray(np.moveaxis(planes, 1, 3)).reshape(number, -1), None
+    known = extremes or find_extremes(rows)
+    low, high = _settle(rows, how, width, crop, known)
+    outer = low is known.least and high is known.most
+    return _Limits(low.reshape(number, groups), high.reshape(number, groups), outer)
 
 
-def _settle(rows: Floats, how: Stretch, width: int, crop: Floats | None) -> tuple[Floats, Floats]:
+def _settle(
+    rows: Floats, how: Stretch, width: int, crop: Floats | None, extremes: Extremes | None = None
+) -> tuple[Floats, Floats]:
     """Find black and white of rows of finite pixels; `crop` is the most that white may be."""
     percentile = 100.0 if how.method == "none" else how.percentile
     sample = thin_rows(rows, how.asinh_n_samples, width) if how.method == "asinh" else rows
-    below, above = find_order_statistics(sample, *find_ranks(sample.shape[1], percentile))
+    ranks = find_ranks(sample.shape[1], percentile)
+    below, above = find_order_statistics(sample, *ranks, extremes if sample is rows else None)
     low, high = below, above
     if how.method == "zscale":
         zscale = find_zscale(rows, how.n_samples, how.contrast)

@@ -23,7 +23,7 @@ METHODS = ("nearest", "bilinear", "cubic", "lanczos")
 CUBIC_SHARPNESS = -0.75
 """The free number of the cubic kernel (Keys 1981, IEEE Trans. ASSP 29, 1153), as OpenCV has it."""
 LANCZOS_LOBES = 4
-BANDS = (32, 16, 8, 4, 2, 1)
+BANDS = (64, 32, 16, 8, 4, 2, 1)
 """Output pixels that are computed together: they need few of the input's."""
 MOST_PRODUCTS = 1 << 18
 """Up to here OpenBLAS multiplies in the calling thread: who has many threads has them for stamps,

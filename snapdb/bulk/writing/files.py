@@ -1,11 +1,14 @@
 """Files of a run: written whole, known by their checksums."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from snapdb.errors import ConfigError, StorageError
+
+_TOGETHER, _MOST_PIECES = 256 * 1024, 512
+"""Bytes and pieces that are written in one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +23,15 @@ class WrittenFile:
     """CRC32C."""
 
 
-def checksum(pieces: Iterable[bytes]) -> int:
+def checksum(pieces: Iterable[bytes], before: int = 0) -> int:
     """Give the CRC32C of bytes that follow one another.
 
     Parameters
     ----------
     pieces : iterable of bytes
         In order.
+    before : int
+        That of what is before them.
 
     Raises
     ------
@@ -38,13 +43,13 @@ def checksum(pieces: Iterable[bytes]) -> int:
     except ImportError as err:
         msg = "writing stamps needs zarr; install it with: pip install 'snapdb[bulk]'"
         raise ConfigError(msg, package="zarr") from err
-    value = 0
+    value = before
     for piece in pieces:
         value = google_crc32c.extend(value, piece)
     return int(value)
 
 
-def write_file(path: Path, pieces: Sequence[bytes]) -> None:
+def write_file(path: Path, pieces: Iterable[bytes]) -> None:
     """Write a file that takes its name when it is complete; one of that name is replaced.
 
     It is not synced to the disk: what a power cut takes is found by its checksum when a run is resumed.
@@ -53,8 +58,8 @@ def write_file(path: Path, pieces: Sequence[bytes]) -> None:
     ----------
     path : Path
         Its folder is made.
-    pieces : sequence of bytes
-        Its content.
+    pieces : iterable of bytes
+        Its content; each is let go of when it is written.
 
     Raises
     ------
@@ -73,14 +78,48 @@ def write_file(path: Path, pieces: Sequence[bytes]) -> None:
         raise StorageError(msg, path=str(path)) from err
 
 
-def _write_all(descriptor: int, pieces: Sequence[bytes]) -> None:
-    """Write pieces, many in one call."""
-    for start in range(0, len(pieces), 512):
-        group = [memoryview(p) for p in pieces[start : start + 512]]
-        while group:
-            done = os.writev(descriptor, group)
-            while group and done >= len(group[0]):
-                done -= len(group[0])
-                group.pop(0)
-            if group:
-                group[0] = group[0][done:]
+class Summed:
+    """Pieces of a file, counted and summed up as they are taken.
+
+    Parameters
+    ----------
+    pieces : iterable of bytes
+        In order.
+    """
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self.size = 0
+        """Bytes of those that were taken."""
+        self.checksum = 0
+        """Their CRC32C."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.size += len(piece)
+            self.checksum = checksum([piece], self.checksum)
+            yield piece
+
+
+def _write_all(descriptor: int, pieces: Iterable[bytes]) -> None:
+    """Write pieces as they come, small ones together; large ones are let go of at once."""
+    group: list[memoryview] = []
+    held = 0
+    for piece in pieces:
+        group.append(memoryview(piece))
+        held += len(piece)
+        if held >= _TOGETHER or len(group) == _MOST_PIECES:
+            _write_group(descriptor, group)
+            group, held = [], 0
+    _write_group(descriptor, group)
+
+
+def _write_group(descriptor: int, group: list[memoryview]) -> None:
+    """Write pieces in one call, or as many as it takes."""
+    while group:
+        done = os.writev(descriptor, group)
+        while group and done >= len(group[0]):
+            done -= len(group[0])
+            group.pop(0)
+        if group:
+            group[0] = group[0][done:]

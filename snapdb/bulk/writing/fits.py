@@ -10,6 +10,7 @@ import math
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,12 +154,13 @@ class FitsStamps:
         if not recipe.raw:
             order = np.ascontiguousarray(np.moveaxis(stamps.images, 3, 1))
             self._planes = order if order.dtype == np.uint8 else order.astype(">f4")
-        stretched = recipe.method != "none" and not recipe.raw
-        self._unit = recipe.flux_unit if recipe.convert_flux and not stretched else ""
+        self._unit = recipe.flux_unit if recipe.convert_flux else ""
+        self._is_stretched = recipe.method != "none" and not recipe.raw
         self._fixed = self._fixed_cards()
         self._origins = [_origin_cards(channels) for channels in part.image_sets]
         self._primary = b"".join(_PRIMARY).decode() + _SOURCE + self._fixed + _END
         self._templates: dict[tuple[Any, ...], str] = {}
+        self._versions: Counter[bytes] = Counter()
 
     def name(self, index: int) -> str:
         """Give the file of a source: id and position, as Cutana names it.
@@ -190,7 +192,7 @@ class FitsStamps:
         return pad_header(self._primary % self._source_values(index)).encode()
 
     def extensions(self, index: int) -> bytes:
-        """Give the extensions of a source, headers and data, one a channel.
+        """Give the extensions of a source, headers and data, one a channel; once, in the order of the file.
 
         Parameters
         ----------
@@ -267,8 +269,14 @@ class FitsStamps:
             name = self._ids[index]
             if layer.plane != "data":
                 name = f"{name[:_LONGEST_ID]}_{layer.plane}"
-            values = (write_card("EXTNAME", name, "").decode(), *self._source_values(index), *values)
+            values = (self._name_cards(name), *self._source_values(index), *values)
         return pad_header(template % values).encode()
+
+    def _name_cards(self, name: str) -> str:
+        """Name an extension of a file of many sources; EXTVER counts those of one name."""
+        card = write_card("EXTNAME", name, "")
+        self._versions[card] += 1
+        return (card + write_card("EXTVER", self._versions[card], "")).decode()
 
     def _make_template(self, layer: "Layer", *, has_wcs: bool) -> str:
         """Give the header of an extension with places for what differs from source to source."""
@@ -284,13 +292,13 @@ class FitsStamps:
             write_card("PCOUNT", 0, ""),
             write_card("GCOUNT", 1, ""),
             b"%s" if batches else write_card("EXTNAME", layer.name, "").replace(b"%", b"%%"),
-            write_card("EXTVER", layer.channel + 1 if batches else 1, ""),
+            b"" if batches else write_card("EXTVER", 1, ""),
             write_card(PLANE, layer.plane, "data, noise or flags"),
             write_card(CHANNEL, layer.channel, "of the stamp"),
         ]
         if layer.label:
             cards.append(write_card("FILTER", layer.label, "").replace(b"%", b"%%"))
-        if self._unit and layer.plane != "flags":
+        if self._unit and (layer.plane == "noise" or (layer.plane == "data" and not self._is_stretched)):
             cards.append(write_card("BUNIT", self._unit, ""))
         text = b"".join(cards).decode() + (_SOURCE if batches else "")
         return text + (_WCS if has_wcs else "") + _END

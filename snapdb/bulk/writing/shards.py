@@ -1,12 +1,12 @@
 """Stamps as a Zarr group (format 3): one array of all stamps, a shard a part, several stamps a chunk.
 
-Each shard is one file, made whole in memory and then written at once, by the sharding codec's
+Each shard is one file that takes its name when it is whole, written by the sharding codec's
 layout (Zarr enhancement proposal 2): the chunks one after another, then where each begins and how
 long it is, then a checksum of that. So any Zarr reader takes them, and none is needed to write them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from snapdb.types import PixelArray
 
 IMAGES, NOISE, FLAGS = "images", "noise", "flags"
 DIMENSIONS = ("stamp", "y", "x", "channel")
-_LEVEL = {"lz4": 5, "zstd": 1}
+_LEVEL = {"lz4": 1, "zstd": 1}
+"""Of bits shuffled, higher ones of lz4 take more time and save less than a hundredth."""
 
 
 def write_group(folder: Path, count: int, recipe: Recipe) -> None:
@@ -38,14 +39,19 @@ def write_group(folder: Path, count: int, recipe: Recipe) -> None:
     StorageError
         If the disk refuses.
     """
-    attributes = {"kind": "snapdb stamps", "index": "index.parquet", "images": "images.parquet"}
-    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    write_file(folder / "zarr.json", [json.dumps(group, indent=1).encode()])
+    side, arrays = recipe.resolution, {}
     for name, dtype in arrays_of(recipe).items():
-        side = recipe.resolution
         shape = (count, side, side, recipe.outputs) if name != FLAGS else (count, side, side)
-        text = json.dumps(describe_array(shape, dtype, recipe), indent=1)
-        write_file(folder / name / "zarr.json", [text.encode()])
+        arrays[name] = describe_array(shape, dtype, recipe)
+    attributes = {"kind": "snapdb stamps", "index": "index.parquet", "images": "images.parquet"}
+    # Naming its members keeps readers from listing the folder, where tables lie that are none.
+    members = {"kind": "inline", "must_understand": False, "metadata": arrays}
+    group = {
+        "zarr_format": 3, "node_type": "group", "attributes": attributes, "consolidated_metadata": members,
+    }  # fmt: skip
+    write_file(folder / "zarr.json", [json.dumps(group, indent=1).encode()])
+    for name, described in arrays.items():
+        write_file(folder / name / "zarr.json", [json.dumps(described, indent=1).encode()])
 
 
 def arrays_of(recipe: Recipe) -> dict[str, np.dtype[Any]]:
@@ -128,7 +134,7 @@ def shard_path(folder: Path, name: str, index: int, axes: int) -> Path:
     return folder.joinpath(name, "c", str(index), *["0"] * (axes - 1))
 
 
-def make_shard(stamps: PixelArray, recipe: Recipe) -> list[bytes]:
+def make_shard(stamps: PixelArray, recipe: Recipe) -> Iterator[bytes]:
     """Encode the stamps of a part.
 
     Parameters
@@ -138,14 +144,13 @@ def make_shard(stamps: PixelArray, recipe: Recipe) -> list[bytes]:
     recipe : Recipe
         Of the run.
 
-    Returns
-    -------
-    list of bytes
-        Pieces of the file, in order.
+    Yields
+    ------
+    bytes
+        Pieces of the file, in order, so that none need be kept when it is written.
     """
     per_chunk = recipe.chunk_stamps
     entries = np.full((recipe.part_stamps // per_chunk, 2), np.iinfo(np.uint64).max, "<u8")
-    pieces: list[bytes] = []
     at = 0
     for number, start in enumerate(range(0, len(stamps), per_chunk)):
         chunk = stamps[start : start + per_chunk]
@@ -156,9 +161,10 @@ def make_shard(stamps: PixelArray, recipe: Recipe) -> list[bytes]:
         piece = _encode(np.ascontiguousarray(chunk, stamps.dtype.newbyteorder("<")), recipe)
         entries[number] = at, len(piece)
         at += len(piece)
-        pieces.append(piece)
+        yield piece
     table = entries.tobytes()
-    return [*pieces, table, checksum([table]).to_bytes(4, "little")]
+    yield table
+    yield checksum([table]).to_bytes(4, "little")
 
 
 def _encode(chunk: PixelArray, recipe: Recipe) -> bytes:

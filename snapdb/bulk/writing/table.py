@@ -5,13 +5,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, to_scalar
 from snapdb.bulk.cutting.part_stamps import FAILED, WRITTEN, PartStamps
 from snapdb.bulk.planning.plan import Part, Plan
 from snapdb.bulk.planning.sources import Channel
 
 INDEX, IMAGES, REPORT, MAPPING = "index.parquet", "images.parquet", "report.csv", "source_to_zarr_mapping.csv"
 """Files beside the stamps."""
-_ARRAY = "images"
 _ROW_GROUP = 65_536
 _CTYPES = ("RA---TAN", "DEC--TAN")
 
@@ -31,43 +33,48 @@ def make_table(part: Part, stamps: PartStamps) -> Any:
     pyarrow.Table
         A row a stamp, in their order.
     """
-    import numpy as np
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
     columns, sources, count = stamps.columns, part.sources, len(part)
-    sets = pa.array([list(numbers) for numbers in part.image_numbers], pa.list_(pa.int32()))
+    # Arrow's own take would load its functions, which workers need for nothing else.
+    own = columns["images"].tolist()
     tiles = [",".join(Path(c.data.path).name for c in channels) for channels in part.image_sets]
     ids = [",".join(c.image_id for c in channels if c.image_id) for channels in part.image_sets]
-    own = pa.array(columns["images"])
-    states = np.where(columns["failed"], FAILED, WRITTEN).tolist()
+    states = from_texts(FAILED if failed else WRITTEN for failed in columns["failed"].tolist())
+    given = sources.source_id
     found: dict[str, Any] = {
-        "source_id": sources.source_id,
+        "source_id": given if isinstance(given, pa.Array) else from_texts(given),
         "row": np.arange(part.start, part.start + count),
         "catalogue_row": sources.row,
         "ra": sources.ra,
         "dec": sources.dec,
-        "diameter_pixel": pa.array(sources.pixels, from_pandas=True),
-        "diameter_arcsec": pa.array(sources.arcsec, from_pandas=True),
+        "diameter_pixel": from_numbers(sources.pixels, nan_is_null=True),
+        "diameter_arcsec": from_numbers(sources.arcsec, nan_is_null=True),
         "size": columns["size"],
         "pixel_scale": columns["pixel_scale"],
-        "images": sets.take(own),
-        "image_ids": pa.array(ids).take(own),
-        "tile": pa.array(tiles).take(own),
+        "images": _to_lists([part.image_numbers[i] for i in own]),
+        "image_ids": from_texts([ids[i] for i in own]),
+        "tile": from_texts([tiles[i] for i in own]),
     }
     found |= {n: columns[n] for n in ("x0", "y0", "offset_x", "offset_y")}
-    found |= {f"ctype{i}": [name] * count for i, name in enumerate(_CTYPES, 1)}
+    found |= {f"ctype{i}": from_texts([name] * count) for i, name in enumerate(_CTYPES, 1)}
     found |= {n: columns[n] for n in ("crval1", "crval2", "crpix1", "crpix2")}
     found |= {n: columns[n] for n in ("cd1_1", "cd1_2", "cd2_1", "cd2_2")}
     found |= {n: columns[n] for n in ("outside_fraction", "masked_fraction")}
     hdus = columns.get("hdu", np.full(count, -1))
-    found |= {"file": columns["file"], "hdu": pa.array(hdus, pa.int32())}
-    found |= {"status": states, "reason": columns["reason"]}
-    return pa.table({name: _plain(pa, values) for name, values in found.items()})
+    found |= {"file": from_texts(columns["file"]), "hdu": np.asarray(hdus, np.int32)}
+    found |= {"status": states, "reason": from_texts(columns["reason"])}
+    arrays = [from_numbers(c) if isinstance(c, np.ndarray) else c for c in found.values()]
+    return pa.Table.from_arrays(arrays, names=list(found))
 
 
-def _plain(pa: Any, values: Any) -> Any:
-    """Give a column in Arrow; text repeats, and is written as a dictionary by parquet itself."""
-    return values if isinstance(values, pa.Array) else pa.array(values)
+def _to_lists(numbers: Sequence[Sequence[int]]) -> Any:
+    """Make a column of lists of small whole numbers."""
+    import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+
+    offsets = np.cumsum([0, *map(len, numbers)]).astype(np.int32)
+    values = np.array([n for group in numbers for n in group], np.int32)
+    return pa.ListArray.from_arrays(from_numbers(offsets), from_numbers(values))
 
 
 def make_images_table(images: Sequence[Channel]) -> Any:
@@ -81,37 +88,41 @@ def make_images_table(images: Sequence[Channel]) -> Any:
     Returns
     -------
     pyarrow.Table
-        With their whole world coordinates as cards, newlines between them.
+        With their whole world coordinates as cards, newlines between them; ``zeropoint`` is the AB
+        magnitude that pixels were converted with (null where they were not), ``zeropoint_from`` its origin.
     """
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
-    rows = [
-        {
-            "image": number,
-            "label": c.label,
-            "image_id": c.image_id,
-            "path": c.data.path,
-            "hdu": c.data.layout.hdu,
-            "width": c.size[0],
-            "height": c.size[1],
-            "pixel_scale": c.scale_arcsec,
-            "flux_factor": c.factor,
-            "wcs": c.wcs_text,
-            "has_tables": c.has_tables,
-            "flag_bits": json.dumps(dict(c.flag_bits)),
-            "bad_bits": c.bad_bits,
-        }
-        for number, c in enumerate(images)
-    ]
-    schema = pa.schema(
-        [
-            ("image", pa.int32()), ("label", pa.string()), ("image_id", pa.string()), ("path", pa.string()),
-            ("hdu", pa.int32()), ("width", pa.int32()), ("height", pa.int32()), ("pixel_scale", pa.float64()),
-            ("flux_factor", pa.float64()), ("wcs", pa.string()), ("has_tables", pa.bool_()),
-            ("flag_bits", pa.string()), ("bad_bits", pa.int64()),
-        ]
-    )  # fmt: skip
-    return pa.Table.from_pylist(rows, schema=schema)
+    texts = {
+        "label": [c.label for c in images],
+        "image_id": [c.image_id for c in images],
+        "path": [c.data.path for c in images],
+        "wcs": [c.wcs_text for c in images],
+        "flag_bits": [json.dumps(dict(c.flag_bits)) for c in images],
+        "zeropoint_from": [c.zeropoint.origin if c.zeropoint else "" for c in images],
+    }
+    numbers = {
+        "hdu": np.array([c.data.layout.hdu for c in images], np.int32),
+        "width": np.array([c.size[0] for c in images], np.int32),
+        "height": np.array([c.size[1] for c in images], np.int32),
+        "pixel_scale": np.array([c.scale_arcsec for c in images], np.float64),
+        "flux_factor": np.array([c.factor for c in images], np.float64),
+        "bad_bits": np.array([c.bad_bits for c in images], np.int64),
+    }
+    found = {name: from_texts(column) for name, column in texts.items()}
+    found |= {name: from_numbers(column) for name, column in numbers.items()}
+    zeropoints = [c.zeropoint.value if c.zeropoint else np.nan for c in images]
+    found["zeropoint"] = from_numbers(np.array(zeropoints, np.float64), nan_is_null=True)
+    found["image"] = from_numbers(np.arange(len(images), dtype=np.int32))
+    has_tables = np.array([c.has_tables for c in images], np.int8)
+    found["has_tables"] = from_numbers(has_tables).cast(pa.bool_())
+    return pa.Table.from_arrays([found[name] for name in _IMAGE_COLUMNS], names=list(_IMAGE_COLUMNS))
+
+
+_IMAGE_COLUMNS = (
+    "image", "label", "image_id", "path", "hdu", "width", "height", "pixel_scale", "flux_factor",
+    "zeropoint", "zeropoint_from", "wcs", "has_tables", "flag_bits", "bad_bits",
+)  # fmt: skip
 
 
 def write_parquet(path: Path, tables: Iterator[Any] | Sequence[Any]) -> int:
@@ -177,10 +188,12 @@ def write_report(path: Path, plan: Plan, failed: Sequence[tuple[int, str, str]])
     return len(rows)
 
 
-def write_mapping(path: Path, index: Path) -> None:
+def write_mapping(path: Path, index: Path, part_stamps: int, *, is_zarr: bool) -> None:
     """Write which source is where, as CSV for readers of Cutana's mapping.
 
-    The file is the array's folder or the stamp's own file, below the folder of the output.
+    ``zarr_file`` is a path below the ``output_dir`` of a run that was given no other: the zarr
+    group, or the source's own FITS file; empty where there is no stamp. ``batch_index`` counts the
+    parts of the run, ``idx_in_zarr`` is the place in the array ``images``.
 
     Parameters
     ----------
@@ -188,18 +201,29 @@ def write_mapping(path: Path, index: Path) -> None:
         Of the file; one that is there is replaced.
     index : Path
         The table of all stamps.
+    part_stamps : int
+        Stamps of a part.
+    is_zarr : bool
+        Whether stamps are in one array.
     """
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
     import pyarrow.compute as pc  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
     from pyarrow import csv, parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
     temporary = path.with_name(f".{path.name}.part")
-    names = {"source_id": "SourceID", "file": "zarr_file", "row": "batch_index", "status": "status"}
-    schema = pa.schema([(new, pa.int64() if old == "row" else pa.string()) for old, new in names.items()])
+    text, number = pa.string(), pa.int64()
+    columns_of = {"SourceID": text, "zarr_file": text, "batch_index": number, "idx_in_zarr": number}
+    schema = pa.schema({**columns_of, "status": text})
+    group, written = to_scalar(path.absolute().parent.name), to_scalar(WRITTEN)
+    size = from_numbers(np.array([part_stamps]))[0]
     with parquet.ParquetFile(index) as file, csv.CSVWriter(temporary, schema) as writer:
-        for batch in file.iter_batches(columns=list(names)):
-            own = batch["file"]
-            where = pc.if_else(pc.and_(pc.equal(own, ""), pc.equal(batch["status"], WRITTEN)), _ARRAY, own)
-            columns = [batch["source_id"], where, batch["row"], batch["status"]]
+        for batch in file.iter_batches(columns=["source_id", "file", "row", "status"]):
+            row, where = batch["row"], batch["file"]
+            place = pa.nulls(len(batch), number)
+            if is_zarr:
+                is_there = pc.equal(batch["status"], written)
+                where, place = pc.if_else(is_there, group, where), pc.if_else(is_there, row, place)
+            part = pc.divide(row, size)
+            columns = [batch["source_id"], where, part, place, batch["status"]]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     temporary.replace(path)

@@ -63,7 +63,10 @@ def test_rows_are_in_the_order_of_files_and_of_rows_on_disk(tiles: Any, tmp_path
         assert (np.diff(group["row"]) == 1).all()
     mapping = pd.read_csv(result["mapping_csv"])
     assert list(mapping["SourceID"]) == list(table["source_id"])
-    assert (mapping["batch_index"] == table["row"]).all()
+    assert (mapping["idx_in_zarr"] == table["row"]).all()
+    assert set(mapping["zarr_file"]) == {"s.zarr"}
+    array: Any = zarr.open_group(tmp_path / mapping["zarr_file"][0], mode="r")["images"]
+    assert (mapping["batch_index"] == table["row"] // array.shards[0]).all()
 
 
 def test_the_table_says_where_a_stamp_lies_on_the_sky(tiles: Any, tmp_path: Path) -> None:

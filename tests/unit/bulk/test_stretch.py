@@ -303,6 +303,22 @@ def test_extremes_are_sifted_in_long_rows() -> None:
     assert [float(value[0]) for value in find_order_statistics(row, 65, 65_469)] == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("size", [limits.LARGE_ROW - 1, limits.LARGE_ROW, limits.LARGE_ROW + 5, 65_536])
+@pytest.mark.parametrize("kind", ["normal", "whole", "one end"])
+@pytest.mark.parametrize("place", [0, 1, 40])
+def test_order_statistics_of_long_rows(size: int, kind: str, place: int) -> None:
+    """Oracle: the sorted rows. The extremes may all be in one group, or in none."""
+    rows = np.random.default_rng(5).normal(size=(3, size)).astype(np.float32)
+    if kind == "whole":
+        rows = np.round(rows)  # most values many times
+    elif kind == "one end":
+        rows[:, -100:] = np.linspace(-50, 50, 100, dtype=np.float32)
+    ordered = np.sort(rows, axis=1)
+    low, high = find_order_statistics(rows, place, size - 1 - place)
+    assert np.array_equal(low, ordered[:, place])
+    assert np.array_equal(high, ordered[:, size - 1 - place])
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -118,6 +118,17 @@ def test_extensions_of_a_batch_have_names_of_their_own(sky: pd.DataFrame, tmp_pa
                 np.testing.assert_array_equal(hdus[f"{source}_flags"].data, read.plane(place, "flags"))
 
 
+def test_ids_that_look_alike_in_a_header_are_counted(sky: pd.DataFrame, tmp_path: Path) -> None:
+    frame = sky.head(3).assign(SourceID=["a\nz", "a\tz", "b"])
+    read = run(frame, tmp_path / "f", planes=PLANES, **COLOURS, **WAYS["batches"])
+    (file,) = set(read.table["file"])
+    with fits.open(read.path / file) as hdus:
+        names = [(h.name, h.ver) for h in hdus[1:]]
+        assert len(set(names)) == len(names)
+        for place, version in enumerate((1, 3)):  # each has two channels
+            np.testing.assert_array_equal(hdus["a?z", version].data, read.plane(place))
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_raw_stamps_keep_their_sizes(tiles: Any, tmp_path: Path, way: str) -> None:
     frame = tiles.frame.head(60)

@@ -1,0 +1,48 @@
+"""Arrow columns made of buffers."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, to_array, to_scalar, to_strings
+
+TEXTS = [[], [""], ["a", "", "bcd"], ["\u00e4", "x", "\u65e5\u672c", ""], ["", "", ""]]
+
+
+@pytest.mark.parametrize("texts", TEXTS)
+def test_texts(texts: list[str]) -> None:
+    """Oracle: Arrow's own conversion, there and back, of any part."""
+    made = from_texts(texts)
+    made.validate(full=True)
+    assert made.equals(pa.array(texts, pa.string()))
+    for start in range(len(texts) + 1):
+        assert to_strings(made[start:]) == to_strings(pa.array(texts, pa.string())[start:]) == texts[start:]
+        assert to_strings(made[:start]) == texts[:start]
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float64"])
+def test_numbers(dtype: str) -> None:
+    """Oracle: Arrow's own conversion."""
+    values = np.arange(40, dtype=dtype)[::2]
+    made = from_numbers(values)
+    made.validate(full=True)
+    assert made.equals(pa.array(values))
+    assert np.array_equal(to_array(made[3:9], dtype), values[3:9])
+    assert to_array(from_numbers(values[:0]), dtype).shape == (0,)
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 70])
+def test_numbers_that_are_not_there(count: int) -> None:
+    """Oracle: Arrow's own conversion."""
+    values = np.where(np.arange(count) % 3 == 0, np.nan, np.arange(count) / 7)
+    made = from_numbers(values, nan_is_null=True)
+    made.validate(full=True)
+    expected: Any = pa.array(values, from_pandas=True)
+    assert made.equals(expected)
+    assert made.null_count == expected.null_count
+
+
+def test_a_text_to_compare_with() -> None:
+    assert to_scalar("written") == pa.scalar("written")
