@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from snapdb.bulk.planning.recipe import ZEROPOINT_KEY, Recipe
 from snapdb.errors import MissingKeywordError
-from snapdb.formats.facts import find_photometry
 from snapdb.formats.frame import HduFrame
 from snapdb.formats.lookup import Lookup
 from snapdb.formats.maps import GENERIC, load_maps
@@ -62,6 +61,8 @@ def find_zeropoint(
     is_certain = recipe.zeropoint_key != ZEROPOINT_KEY or header_map.name == GENERIC
     if card is not None and is_certain:
         return card
+    from snapdb.formats.facts import find_photometry  # most runs never need it
+
     _, _, photometry = find_photometry(lookup, header_map, pixel_scale)
     if registered is not None or photometry.zeropoint is None:
         return registered or card
