@@ -16,8 +16,8 @@ name                  what it is
 Under the names that users of stdpipe and subpixal know: ``crop_image``,
 ``crop_image_centered``, ``downscale_image``, ``get_cutout``, ``write_cutout``,
 ``load_cutout``, ``adjust_cutout``; ``create_primary_cutouts``, ``create_cutouts``,
-``create_input_image_cutouts``, ``drz_from_input_cutouts``. Colour pictures:
-``make_colour``, or ``lupton``.
+``create_input_image_cutouts``, ``drz_from_input_cutouts``, and the errors ``NoOverlapError`` and
+``PartialOverlapError``. Colour pictures: ``make_colour``, or ``lupton``.
 
 Names load what they need on first use, so importing snapdb costs next to nothing.
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         drz_from_input_cutouts,
     )
     from snapdb.archive.stamps.stamp import get_cutout, load_cutout, write_cutout
+    from snapdb.errors.overlap import NoOverlapError, PartialOverlapError
     from snapdb.model.image import ImageRecord
     from snapdb.model.provenance import Provenance
 
@@ -57,6 +58,8 @@ __all__ = [
     "Cutout",
     "Image",
     "ImageRecord",
+    "NoOverlapError",
+    "PartialOverlapError",
     "Provenance",
     "__version__",
     "adjust_cutout",
@@ -81,6 +84,8 @@ _HOMES = {
     "Cutout": "snapdb.archive.cutout",
     "Image": "snapdb.archive.image",
     "ImageRecord": "snapdb.model.image",
+    "NoOverlapError": "snapdb.errors.overlap",
+    "PartialOverlapError": "snapdb.errors.overlap",
     "Provenance": "snapdb.model.provenance",
     "adjust_cutout": "snapdb.archive.stamps.adjust",
     "connect": "snapdb.archive.connect",

@@ -1,7 +1,7 @@
 """A cutout: an image cut from another, with its parent and its place in it."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,10 +17,10 @@ from snapdb.archive.array_source import (
 )
 from snapdb.archive.cutting import as_fill_value
 from snapdb.archive.image import Image
-from snapdb.archive.measured import MeasuredImage
+from snapdb.archive.keyed import KeyedImage
 from snapdb.archive.paths import ImagePaths
 from snapdb.archive.stored_cutout import read_cutout, state_of
-from snapdb.errors import NotFoundError, UsageError
+from snapdb.errors import UsageError
 from snapdb.pixels.box import Placement
 from snapdb.pixels.crops import as_whole, outside_mask
 from snapdb.types import Header, PixelArray
@@ -43,19 +43,9 @@ INHERITED = (
     "properties",
 )
 """Facts of a cutout that are its parent's."""
-_PLANE_OF = {"image": "data", "err": "noise", "dq": "flags"}
-"""Key of the dictionary style -> plane, where they differ."""
-_KEY_OF = {"data": "image", "noise": "err"}
-_FIXED = ("mask", "meta", "header")
 
 
-class MissingKeyError(NotFoundError, KeyError):
-    """The cutout has nothing of that name."""
-
-    code = "missing_key"
-
-
-class Cutout(MeasuredImage):
+class Cutout(KeyedImage):
     """An image in memory, cut from another image.
 
     It has its own pixels, WCS, header, corners, centre and position angle; band, time,
@@ -113,15 +103,14 @@ class Cutout(MeasuredImage):
     Notes
     -----
     The names are subpixal's, and stdpipe's dictionary style works: ``cutout["image"]``,
-    ``["mask"]``, ``["err"]``, ``["meta"]``, ``["header"]``, ``["wcs"]``, and planes of any name. Where the
+    ``["mask"]``, ``["err"]``, ``["meta"]``, ``["header"]``, ``["wcs"]``, and planes of any name, with
+    ``pop``, ``setdefault``, ``update`` and ``|``; it is no ``dict``. :meth:`snapdb.Archive.save` writes a
+    cutout's file into the archive and registers it; `save` alone leaves `full_filepath` None. Where the
     originals are defective this differs: coordinates given are never changed in place; a
     position without a pixel is NaN and spoils no other; `blc` and `trc` move together, so that
     the size is always that of the pixels; flags outside the image carry the bit NO_DATA;
     integers are never filled with garbage; ``cutout["wcs"]`` is that of the cutout.
     """
-
-    _said: dict[str, Any] | None = None
-    _extras: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -275,96 +264,6 @@ class Cutout(MeasuredImage):
             setattr(cutout, name, value)
         return cutout
 
-    # As a dictionary
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """What is said of the source and the cutout, by name; yours to change."""
-        if self._said is None:
-            self._said = {}
-        return self._said
-
-    def __getitem__(self, key: str) -> Any:
-        """Give what :meth:`keys` names; ``data``, ``noise`` and ``dq`` are understood too."""
-        if key in _FIXED:
-            return getattr(self, key)
-        if key == "wcs" and self.has_wcs:
-            return self.get_wcs().get_astropy_wcs()
-        plane = self._own.get(_PLANE_OF.get(key, key)) if isinstance(key, str) else None
-        if plane is not None:
-            return plane
-        if self._extras and key in self._extras:
-            return self._extras[key]
-        msg = f"the cutout has no {key!r}; it has {', '.join(self)}"
-        raise MissingKeyError(msg, key=key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        """Set a plane (an array of the cutout's shape), the meta, the header, or keep another value."""
-        if key == "wcs":
-            msg = "the coordinates follow from the place in the parent; make another Cutout to change them"
-            raise UsageError(msg, key=key)
-        if key == "meta":
-            self._said = dict(value)
-        elif key == "header":
-            self._header = value
-        elif key == "mask":
-            self.mask = value
-        elif key in self._own or key in _PLANE_OF or key in _KEY_OF or key == "flags" or _is_plane(value):
-            self._set_plane(_PLANE_OF.get(key, key), value)
-        else:
-            self._extras = {**(self._extras or {}), key: value}
-
-    def __delitem__(self, key: str) -> None:
-        """Take a plane or another value out."""
-        if key in (*_FIXED, "image", "data", "wcs"):
-            msg = f"a cutout cannot be without its {key!r}"
-            raise UsageError(msg, key=key)
-        if key not in self:
-            self[key]  # says so
-        if self._extras and key in self._extras:
-            self._extras = {k: v for k, v in self._extras.items() if k != key}
-        else:
-            self._set_plane(_PLANE_OF.get(key, key), None)
-
-    def __contains__(self, key: object) -> bool:
-        """Say whether there is such a plane or value."""
-        return key in self.keys() or (
-            key in ("data", "noise", "dq") and _PLANE_OF.get(str(key), key) in self._own
-        )
-
-    def __iter__(self) -> Iterator[str]:
-        """Go through the keys."""
-        return iter(self.keys())
-
-    def __len__(self) -> int:
-        """Count the keys."""
-        return len(self.keys())
-
-    def keys(self) -> list[str]:
-        """Name what there is: ``image``, ``err``, further planes, ``mask``, ``meta``, ``header``, ``wcs``."""
-        planes = [_KEY_OF.get(name, name) for name in self._own if name != "mask"]
-        return [*planes, *_FIXED, *(["wcs"] if self.has_wcs else []), *(self._extras or {})]
-
-    def values(self) -> list[Any]:
-        """Give what there is, in the order of the keys."""
-        return [self[key] for key in self.keys()]
-
-    def items(self) -> list[tuple[str, Any]]:
-        """Give keys with what they name."""
-        return [(key, self[key]) for key in self.keys()]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Give what a key names, or a default."""
-        try:
-            return self[key]
-        except MissingKeyError:
-            return default
-
-    def update(self, others: Mapping[str, Any]) -> None:
-        """Set several things."""
-        for key, value in others.items():
-            self[key] = value
-
 
 def _inherit(parent: Image) -> dict[str, Any]:
     """Give the facts that a cutout has from its parent; of a registered one all at once, which is quicker."""
@@ -376,8 +275,3 @@ def _inherit(parent: Image) -> dict[str, Any]:
 
 
 _from_record = attrgetter(*INHERITED)
-
-
-def _is_plane(value: Any) -> bool:
-    """Say whether a value has two axes, as pixels have."""
-    return bool(np.ndim(value) == 2)

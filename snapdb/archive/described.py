@@ -66,6 +66,7 @@ class DescribedImage:
         self._record: ImageRecord | None = None
         self._archive: Archive | None = None
         self._loader: FileLoader | None = None
+        self._planned: FileLoader | None = None
         self._header: Header | None = None
         self._wcs: BaseWCS | None = None
         self._id: UUID | None = None
@@ -161,7 +162,7 @@ class DescribedImage:
 
     @property
     def loader(self) -> FileLoader | None:
-        """What describes the file of an image outside an archive."""
+        """What describes the file of an image outside an archive; None while that is not written yet."""
         return self._loader
 
     @property
@@ -225,7 +226,9 @@ class DescribedImage:
         Returns
         -------
         BaseWCS
-            Its ``get_astropy_wcs()`` is an ``astropy.wcs.WCS``, in the header's own frame.
+            Its ``get_astropy_wcs()`` is an ``astropy.wcs.WCS`` of your own, in the header's own frame;
+            it takes no arguments (snappl's ``readonly`` among them). There is no ``GalsimWCS``:
+            ``galsim.AstropyWCS(wcs=...)`` makes one of it.
 
         Raises
         ------

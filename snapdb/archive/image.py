@@ -37,7 +37,7 @@ class Image(PhotometricImage):
     Parameters
     ----------
     full_filepath, path : path, optional
-        Of the file.
+        Of the file. One that does not exist is written by :meth:`save`, once there is `data`.
     filepath : path, optional
         Of the file, below `base_path` unless `no_base_path`.
     base_path, base_dir : path, optional
@@ -50,7 +50,7 @@ class Image(PhotometricImage):
         Taken so that calls written for snappl run; the format is found from the
         file's content.
     data, noise, flags : array, optional
-        Planes in memory, all of one shape.
+        Planes in memory, all of one shape; they stand in place of a file's.
     wcs : AstropyWCS or astropy.wcs.WCS, optional
         World coordinates of an image in memory.
     header : astropy.io.fits.Header, optional
@@ -64,7 +64,8 @@ class Image(PhotometricImage):
     instrument : str, optional
         Header map to read the file with; found from the header by default.
     **facts : object
-        Any of the attributes below, which win over what the file says.
+        Any of the attributes below, which win over what the file says. `width` and `height` must be
+        those of the pixels; before there are any, they say the size.
 
     Raises
     ------
@@ -76,7 +77,8 @@ class Image(PhotometricImage):
     snappl's `Image` documents this interface. It differs where that is defective: sky
     positions are ICRS always, a position is inside up to the pixels' outer edges, an
     image without noise or flags has None there instead of its data again, and
-    ``zeropoint`` can be read and set.
+    ``zeropoint`` can be read and set. From `width` on, parameters are given by keyword; paths
+    are not set afterwards. docs/moving.md has the names side by side.
     """
 
     def __init__(
@@ -139,19 +141,22 @@ class Image(PhotometricImage):
 
     def get_cutout(
         self,
-        x: float,
-        y: float,
-        xsize: int,
+        x: float | None = None,
+        y: float | None = None,
+        xsize: int | None = None,
         ysize: int | None = None,
         mode: CutoutMode = "strict",
         fill_value: float = float("nan"),
+        *,
+        ra: Any = None,
+        dec: Any = None,
     ) -> "Cutout":
         """Cut a box around a pixel, reading only the box.
 
         Parameters
         ----------
         x, y : float
-            Centre, 0-based pixels; need not be whole.
+            Centre, 0-based pixels, as in snappl's code (its page says ``ra``, ``dec``); need not be whole.
         xsize, ysize : int
             Size in pixels, odd or even; `ysize` is `xsize` when None. An odd box is
             centred on the nearest pixel, an even one as well as can be.
@@ -161,6 +166,8 @@ class Image(PhotometricImage):
         fill_value : float
             For data and noise outside the image. An integer plane comes back as float
             when it cannot hold the value. Flags outside carry the bit named NO_DATA.
+        ra, dec : float, Quantity or str
+            Centre on the sky, in place of `x` and `y`.
 
         Returns
         -------
@@ -175,9 +182,16 @@ class Image(PhotometricImage):
             If it reaches beyond the image in mode ``strict``.
         ShapeError
             If a size is not a whole number of at least 1.
+        UsageError
+            If there is no centre, or both of a pixel and of the sky.
         """
+        if x is None or y is None or ra is not None or dec is not None:
+            if x is not None or y is not None or ra is None:
+                msg = f"get_cutout(x={x}, y={y}, ra={ra}, dec={dec}): expected x and y, or ra= and dec="
+                raise UsageError(msg)
+            return self.get_ra_dec_cutout(ra, dec, xsize, ysize, mode, fill_value)
         fill = cutting.as_fill_value(fill_value)
-        placement = cutting.place_cutout(self, x, y, xsize, ysize, mode)
+        placement = cutting.place_cutout(self, x, y, xsize, ysize, mode)  # type: ignore[arg-type]  # told there
         return _cutout_class().from_cut(self, cutting.cut(self, placement, fill))
 
     def get_ra_dec_cutout(
@@ -247,13 +261,16 @@ class Image(PhotometricImage):
             ``data``, ``noise``, ``flags`` or ``all``. One plane alone joins those that a
             file holds already (`overwrite` given).
         path, imagepath : path, optional
-            Where; two names for one thing. The image's own path when not given.
+            Where; two names for one thing. By default the image's own path; with `overwrite` also
+            over the file that it was read from. ``.gz`` or ``.bz2`` at the end compresses.
         noisepath, flagspath : path, optional
             Files of the noise and of the flags. Without them, these planes go into
-            extensions of the image's file.
+            extensions of the image's file; saved to its own path, an image writes each plane to
+            the file that it was read from or that was named when the image was made.
         overwrite : bool
-            Whether files of those names are replaced. A file that is registered, or that
-            this image or a parent of it is read from, is never replaced.
+            Whether files of those names are replaced. A file that is registered in an archive that
+            is open, that a parent of this image is read from, or that holds more than what is
+            written (other HDUs, a primary header of its own, a weight map), is never replaced.
 
         Returns
         -------
@@ -360,16 +377,6 @@ class Image(PhotometricImage):
         facts = [f"{self.width} x {self.height}"]
         facts += [f"{name} {value}" for name in ("band", "mjd") if (value := self.fact(name)) is not None]
         return f"<{type(self).__name__} {self.label}: {', '.join(facts)}>"
-
-    def _repr_html_(self) -> str:
-        """Show what is known as a table in a notebook; no pixel is read."""
-        from html import escape
-
-        names = ("kind", "band", "mjd", "exptime", "ra", "dec", "width", "height", "zeropoint", "instrument")
-        rows = [(name, self.fact(name)) for name in names]
-        rows.append(("planes", ", ".join(self.plane_names)))
-        body = "".join(f"<tr><th>{n}</th><td>{escape(str(v))}</td></tr>" for n, v in rows if v is not None)
-        return f"<table><caption>{escape(self.label)}</caption>{body}</table>"
 
 
 @cache

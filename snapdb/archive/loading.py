@@ -83,6 +83,26 @@ class FileLoader:
         noise, flags = (None if p is None else Path(p).absolute() for p in (noisepath, flagspath))
         return cls(path, hdu=hdu, noisepath=noise, flagspath=flags, instrument=instrument)
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether the file is not there and never was: one that may be written yet."""
+        return "described" not in vars(self) and not self.path.exists()
+
+    def file_of(self, name: str) -> Path:
+        """Give the file that a plane is written to where the caller names none.
+
+        Parameters
+        ----------
+        name : str
+            The plane.
+        """
+        return self.others.get(name) or self.path
+
+    def renewed(self) -> Self:
+        """Make a loader of the same files, after they were written."""
+        others = {name: p for name, p in self.others.items() if p is not None and p.exists()}
+        return type(self)(self.path, noisepath=others.get("noise"), flagspath=others.get("flags"))
+
     @cached_property
     def described(self) -> "Described":
         """What the file says of the image."""

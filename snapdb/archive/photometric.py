@@ -38,7 +38,8 @@ class PhotometricImage(PicturedImage):
         bgsize : int
             Side of the boxes of the image's background, pixels; 0 or less for none.
         **kwargs : object
-            ``background``, ``annulus``, ``masked``, ``psf``, ``bad_bits``, ``error``, ``mask`` and more.
+            ``background``, ``annulus``, ``masked``, ``psf``, ``bad_bits``, ``error``, ``mask`` and more. Of
+            photutils' own there are ``error`` and ``mask``; ``wcs`` is the image's.
 
         Returns
         -------
@@ -70,8 +71,8 @@ class PhotometricImage(PicturedImage):
         Parameters
         ----------
         init_params : Table, mapping, array or SkyCoord
-            Positions, as :meth:`ap_phot` takes them, also as ``x_init`` and ``y_init``; ``flux_init``
-            is a start where positions are free.
+            Positions, as :meth:`ap_phot` takes them, also as ``x_init`` and ``y_init``; columns
+            ``local_bkg`` (the sky under each) and ``group_id`` (which are fitted together) count.
         psf : PSF
             From :mod:`snapdb.photometry.psf`, or any object with snappl's ``get_stamp``.
         forced_phot : bool

@@ -1,6 +1,6 @@
 """An image with pixels: planes read when asked for, kept until freed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from snapdb.archive.paths import ImagePaths
 from snapdb.archive.planes import ArrayPlanes, FilePlanes, PlaneSource
 from snapdb.errors import NotFoundError, ShapeError, UsageError
 from snapdb.pixels.box import Box
+from snapdb.pixels.crops import as_whole
 from snapdb.sky.geometry import derive_geometry
 from snapdb.types import Header, PixelArray
 
@@ -100,16 +101,27 @@ class PlanarImage(DescribedImage):
             self._own.pop(name, None)
             self._removed.add(name)
             return
+        self._plan()
         self._removed.discard(name)
-        shape = self.image_shape if (self._own.keys() - {name} or self._has_source) else None
-        self._own[name] = loading.check_plane(name, array, shape)
+        is_sized = self._own.keys() - {name} or self._has_source or self._facts.keys() >= {"width", "height"}
+        self._own[name] = loading.check_plane(name, array, self.image_shape if is_sized else None)
+
+    def _plan(self) -> None:
+        """Take an image whose file is not there for one that is to be written."""
+        if self._loader is not None and self._loader.is_absent:
+            self._planned, self._loader = self._loader, None
 
     def _check_size(self, width: int | None, height: int | None) -> None:
-        """See that a size that a caller gives is the image's."""
-        for name, given in (("width", width), ("height", height)):
-            if given is not None and given != self.fact(name):
-                msg = f"{name}={given}, but {self.label} has {self.fact(name)}; leave it out"
-                raise ShapeError(msg, name=name, given=given)
+        """See that a size that a caller gives is the image's; keep it where there are no pixels yet."""
+        given = {name: v for name, v in (("width", width), ("height", height)) if v is not None}
+        if given:
+            self._plan()
+        for name, value in given.items():
+            if not (self._own or self._has_source):
+                self._facts[name] = as_whole(value, name=name)
+            elif value != self.fact(name):
+                msg = f"{name}={value}, but {self.label} has {self.fact(name)}; leave it out"
+                raise ShapeError(msg, name=name, given=value)
 
     @property
     def _has_source(self) -> bool:
@@ -244,7 +256,8 @@ class PlanarImage(DescribedImage):
     def _fact_in_memory(self, name: str) -> Any:
         """Work a fact out from arrays and WCS."""
         if name in ("width", "height"):
-            height, width = self.data.shape
+            plane = next(iter(self._own.values()), None)
+            height, width = (self.data if plane is None else plane).shape
             return width if name == "width" else height
         if name in _GEOMETRY and self._geometry is None and self.has_wcs:
             self._geometry = derive_geometry(self.get_wcs(), self.width, self.height)
@@ -257,7 +270,59 @@ class PlanarImage(DescribedImage):
         """Whether there are world coordinates."""
         return self._wcs is not None or bool(self._has_source and self.fact("wcs_header"))
 
-    # Where pixels are from
+    def _repr_html_(self) -> str:
+        """Show what is known as a table in a notebook; no pixel is read."""
+        from html import escape
+
+        names = ("kind", "band", "mjd", "exptime", "ra", "dec", "width", "height", "zeropoint", "instrument")
+        rows = [(name, self.fact(name)) for name in names]
+        rows.append(("planes", ", ".join(self.plane_names)))
+        body = "".join(f"<tr><th>{n}</th><td>{escape(str(v))}</td></tr>" for n, v in rows if v is not None)
+        return f"<table><caption>{escape(self.label)}</caption>{body}</table>"
+
+    # Where pixels are from, and go to
+
+    def file_of(self, name: str) -> Path | None:
+        """Name the file that a plane is saved to where none is given; None for an image in memory.
+
+        Parameters
+        ----------
+        name : str
+            The plane.
+        """
+        if self._planned is not None:
+            return self._planned.file_of(name)
+        if self._loader is None:
+            return self.full_filepath
+        read = (Path(plane.path) for plane in self._loader.new_planes if plane.layout.name == name)
+        return next(read, self._loader.file_of(name))
+
+    def has_in_memory(self, names: Iterable[str]) -> bool:
+        """Say whether one of some planes is in memory, so that it may differ from its file.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Planes.
+        """
+        return any(name in self._own or name in self._cached for name in names)
+
+    def take_file(self, names: Iterable[str]) -> None:
+        """Become the image of the file that it was just written to.
+
+        Without coordinates it stays one in memory, since such files are not read as images.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The planes that were written: they can be freed now.
+        """
+        loader = self._planned or self._loader
+        if loader is None or not self.has_wcs:
+            return
+        self._wcs, self._header = self.get_wcs(), self.header
+        self._loader, self._planned, self._source = loader.renewed(), None, None
+        self._cached |= {name: self._own.pop(name) for name in names if name in self._own}
 
     def all_source_paths(self) -> set[Path]:
         """Give the files that this image's pixels are, or its parents' were, read from."""
@@ -291,10 +356,13 @@ class PlanarImage(DescribedImage):
 
     def header_to_save(self) -> Header:
         """Give the header with the facts as they stand now, for a file of snapdb's own."""
-        from snapdb.formats.header import with_facts
+        from snapdb.formats.header import with_facts, with_plain_wcs
 
         facts = {name: self.fact(name) for name in HEADER_FACTS}
-        return with_facts(self.header, facts, self.wcs_header() if self._needs_cards else None)
+        facts["date_obs"] = self.properties.get("date_obs")
+        if self._needs_cards:
+            return with_facts(self.header, facts, self.wcs_header())
+        return with_facts(with_plain_wcs(self.header), facts)
 
     @property
     def _needs_cards(self) -> bool:

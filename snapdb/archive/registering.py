@@ -55,7 +55,8 @@ def _new_image(image: "Image") -> NewImage:
         msg = f"{image.label} has no provenance_id; set it to the id of a registered provenance"
         raise UsageError(msg)
     if image.full_filepath is None:
-        msg = f"{image.label} has no file; save it first, and register Image(path)"
+        how = "save it first, and register Image(path); archive.save(cutout) does both for a cutout"
+        msg = f"{image.label} has no file: {how}"
         raise UsageError(msg)
     loader = image.loader or FileLoader(image.full_filepath)
     return NewImage(

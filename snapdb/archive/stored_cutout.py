@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snapdb.archive.array_source import make_parent
+from snapdb.archive.keyed import PLANE_OF, given_names, name_planes
 from snapdb.archive.loading import as_wcs, check_plane
 from snapdb.archive.planar import HEADER_FACTS
 from snapdb.archive.values import check_fact
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from snapdb.sky.wcs import BaseWCS
 
 _FACTS = (*HEADER_FACTS, "flag_bits", "bad_bits")
-_PLANE_OF = {"image": "data", "err": "noise", "dq": "flags"}
 
 
 def state_of(cutout: "Cutout") -> dict[str, Any]:
@@ -47,6 +47,7 @@ def state_of(cutout: "Cutout") -> dict[str, Any]:
         "src_pos": list(cutout.src_pos),
         "src_weight": cutout.src_weight,
         "facts": {name: cutout.fact(name) for name in _FACTS},
+        "unsaid": sorted(cutout.unsaid),
     }
 
 
@@ -83,7 +84,9 @@ def read_cutout(path: Path) -> dict[str, Any]:
         raise CorruptFileError(msg, path=str(path))
     planes, extras = _split(found.planes, image.shape)
     said = {"_extras": extras or None, "_said": found.meta, "_header": found.header}
-    return {**attributes, **said, "_own": planes}
+    keys = name_planes([key for key in found.planes if key not in extras])
+    names = {"_names": given_names(keys), "_unsaid": frozenset(state.get("unsaid", ()))}
+    return {**attributes, **said, **names, "_own": planes}
 
 
 def _restore(state: Mapping[str, Any], header: Header | None) -> dict[str, Any]:
@@ -144,7 +147,7 @@ def _split(planes: Mapping[str, Any], shape: tuple[int, int]) -> tuple[dict[str,
     own: dict[str, Any] = {}
     extras: dict[str, Any] = {}
     for key, array in planes.items():
-        name = _PLANE_OF.get(key, key)
+        name = PLANE_OF.get(key, key)
         if array.shape != shape:
             extras[key] = array
         elif name in ("data", "noise", "flags"):

@@ -29,7 +29,7 @@ class Quality(enum.IntFlag):
     POOR_FIT = 256
     """The model does not fit: chi2 a degree of freedom is above 5."""
     FAILED = 512
-    """There is no good pixel, no solution, or nothing that tells the error."""
+    """There is no good pixel or no solution, so no flux; or nothing tells the error of the flux."""
     NO_NOISE = 1024
     """There is no noise plane: the error comes from the scatter of the sky."""
     NO_ZEROPOINT = 2048

@@ -90,8 +90,9 @@ class TemplateFit:
             return None
         self._filled = self._fill()
         self._coefficients = self._spline()
-        upper = np.array([max_shift, max_shift, max_scale, np.inf])[:count] + _EPSILON
-        lower = np.array([-max_shift, -max_shift, 1 / max_scale, -np.inf])[:count] - _EPSILON
+        most = np.array([max_shift, max_shift, max_scale, np.inf])[:count]
+        least = np.array([-max_shift, -max_shift, 1 / max_scale, -np.inf])[:count]
+        upper, lower = most + _EPSILON, least - _EPSILON  # the fit wants room between its bounds
         found = self._start(max_shift, lower, upper)
         use: BoolArray | None = None
         for _ in range(_ROUNDS):
@@ -106,7 +107,7 @@ class TemplateFit:
             )
             found = result.x
         assert use is not None  # noqa: S101  # the loop runs at least once
-        return self._report(result, use)
+        return self._report(result, np.clip(found, least, most), use)
 
     def _fill(self) -> FloatArray:
         """Give the template above its background, bad pixels filled so that none rings."""
@@ -186,9 +187,8 @@ class TemplateFit:
             columns.append(np.ones(len(along_x)))
         return np.asarray(-np.stack(columns, axis=1) / self.err[use][:, None])
 
-    def _report(self, result: Any, use: BoolArray) -> Adjustment:
-        """Say what was found."""
-        found = np.asarray(result.x)
+    def _report(self, result: Any, found: FloatArray, use: BoolArray) -> Adjustment:
+        """Say what was found, within the bounds that were asked for."""
         names = ("dx", "dy", "scale", "bg")[: len(found)]
         spread = np.sqrt(np.diag(np.linalg.pinv(result.jac.T @ result.jac)))
         values = {"bg": self.bg, **{n: float(v) for n, v in zip(names, found, strict=True)}, "tbg": self.tbg}
@@ -201,7 +201,7 @@ class TemplateFit:
             df=int(np.count_nonzero(use)) - len(found),
             values=values,
             errors={n: float(e) for n, e in zip(names, spread, strict=True)},
-            at_limit=bool(np.any(result.active_mask != 0)),
+            at_limit=bool(np.any(result.active_mask != 0) or np.any(found != result.x)),
             difference=np.where(unknown, np.nan, left),
         )
 
@@ -287,7 +287,7 @@ def _grown(mask: BoolArray) -> BoolArray:
 
 def _central(shape: tuple[int, int], inner: int | None) -> BoolArray:
     """Say which pixels lie in the central box of a side."""
-    if inner is None or inner <= 0:
+    if inner is None:
         return np.ones(shape, bool)
     box = Box.centered((shape[1] - 1) / 2, (shape[0] - 1) / 2, inner, inner)
     central = np.zeros(shape, bool)

@@ -165,7 +165,8 @@ def place(box: Box, width: int, height: int, mode: CutoutMode) -> Placement:
 
         msg = (
             f"{_describe(box)} reaches beyond the image of {width} x {height} pixels; "
-            "use mode 'partial' to fill what is missing or 'trim' for the part that exists"
+            "use mode 'partial' (of a Cutout of arrays also 'fill') to fill what is missing, "
+            "or 'trim' for the part that exists"
         )
         raise PartialOverlapError(msg, box=box, width=width, height=height)
     result = source if mode == "trim" else box

@@ -149,7 +149,34 @@ def test_photometry_page_lists_all_quality_bits() -> None:
     assert listed == {bit.name: bit.value for bit in Quality}
 
 
-@pytest.mark.parametrize("name", ["bulk.md", "photometry.md"])
+def test_moving_page_runs_as_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run_page("moving.md")
+    assert capsys.readouterr().out.splitlines() == [
+        "9 (39, 29) True",
+        "outside",
+        "J004000.00+200000.0 False 0 ['convolved', 'err']",
+        "(21, 21) 0.5",
+        "R062 (11, 11) (44, 34)",
+        "2 True",
+    ]
+    np.testing.assert_array_equal(names["again"].data, names["data"] - 100.0)
+
+
+def test_moving_page_names_what_there_is() -> None:
+    text = (ROOT / "docs" / "moving.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"snapdb\.(\w+)", text)) - {"photometry"}
+    assert len(named) > 6
+    assert all(hasattr(snapdb, name) for name in named)
+    for owner, names in (("archive", "Archive"), ("Image", "Image"), ("cutout", "Cutout")):
+        methods = set(re.findall(rf"`{owner}\.(\w+)\(", text))
+        assert methods
+        assert all(hasattr(getattr(snapdb, names), method) for method in methods)
+
+
+@pytest.mark.parametrize("name", ["bulk.md", "moving.md", "photometry.md"])
 def test_lines_are_not_longer_than_code(name: str) -> None:
     lines = [line for _, code in blocks(name) for line in code.splitlines()]
     assert max(map(len, lines)) <= 120

@@ -109,6 +109,14 @@ def ap_phot(
         If the image has no pixels.
     ConfigError
         If photutils is not installed.
+
+    Notes
+    -----
+    Of the parameters of photutils' ``aperture_photometry``, which snappl hands on, ``method``,
+    ``subpixels``, ``error`` and ``mask`` are here under their names; ``wcs`` is the image's own
+    (positions as ``ra`` and ``dec``, or a sky aperture as `ap_r`), and apertures are `ap_r`. Where
+    nothing tells the noise, neither a plane nor `error` nor a ring, the fluxes stand and their
+    errors are NaN, with ``FAILED`` and ``NO_NOISE`` in `quality`.
     """
     if hasattr(ap_r, "to_pixel"):
         ap_r = ap_r.to_pixel(image.get_wcs("AstropyWCS").get_astropy_wcs())

@@ -45,6 +45,10 @@ class Positions:
     """Declination, ICRS degrees."""
     flux_init: FloatArray | None = None
     """First guesses of the fluxes, in the data's units; None where none were given."""
+    local_bkg: FloatArray | None = None
+    """Skies of the sources, in the data's units, NaN where to be measured; None where none were given."""
+    groups: FloatArray | None = None
+    """Number of the group that each source is fitted with; None where none were given."""
     names: tuple[Any, ...] | None = None
     """What the sources are called; None where nothing was given."""
 
@@ -78,9 +82,9 @@ def read_positions(image: "PlanarImage", coords: Any) -> Positions:
     coords : Table, mapping, array, SkyCoord or path
         A table of any kind, a dictionary or a structured array with columns ``x`` and ``y``
         (0-based pixels; also ``x_init``, ``x_0``, ``xcentroid`` ...) or ``ra`` and ``dec`` (ICRS,
-        degrees where without unit), and perhaps ``flux_init`` and ``name``; where it has
-        both, the pixels count. An array or list of pixel pairs, shape ``(N, 2)``, or one
-        pair. A SkyCoord. A file of a table with ``ra`` and ``dec``.
+        degrees where without unit), and perhaps ``flux_init``, ``local_bkg``, ``group_id`` and
+        ``name``; where it has both positions, the pixels count. An array or list of pixel pairs,
+        shape ``(N, 2)``, or one pair. A SkyCoord. A file of a table with ``ra`` and ``dec``.
 
     Returns
     -------
@@ -143,13 +147,18 @@ def _extras(coords: Any, found: Mapping[str, Any]) -> dict[str, Any]:
     """Give first guesses and names where there are such columns."""
     flux = next((name for name in _FLUXES if name in found), None)
     name = next((name for name in _NAMES if name in found), None)
-    values = None if flux is None else _numbers(coords[found[flux]], flux)
+    columns = {"flux_init": flux, "local_bkg": "local_bkg", "groups": "group_id"}
+    values = {
+        key: _numbers(coords[found[column]], column)
+        for key, column in columns.items()
+        if column is not None and column in found
+    }
     names = None
     if name is not None:
         column = coords[found[name]]
         column = column.to_numpy() if hasattr(column, "to_numpy") else column
         names = tuple(np.atleast_1d(np.ma.asarray(column)).tolist())
-    return {"flux_init": values, "names": names}
+    return {**values, "names": names}
 
 
 def _numbers(column: Any, name: str) -> FloatArray:

@@ -52,8 +52,11 @@ def psf_phot(
         With data, and noise and flags where it has them.
     init_params : Table, DataFrame, mapping, structured array, array or SkyCoord
         Positions: columns ``x`` and ``y`` (also ``x_init``, ``xcentroid`` ...; 0-based pixels) or
-        ``ra`` and ``dec`` (ICRS degrees), or an array (N, 2) of pixels. A column
-        ``flux_init`` is handed on; no fit needs it.
+        ``ra`` and ``dec`` (ICRS degrees), or an array (N, 2) of pixels. As photutils has it, a column
+        ``local_bkg`` is the sky under each source, in the data's units, taken as exact (where it
+        is NaN, and unless `background` is ``annulus``, it is not heeded), and ``group_id`` says which
+        sources are fitted together (where `group` is True). ``flux_init`` is handed on; no fit
+        needs it.
     psf : PSF
         Has ``stamp_size`` and ``get_stamp``; evaluated at each source's own position.
     forced_phot : bool
@@ -65,8 +68,9 @@ def psf_phot(
     return_resid_image : bool
         Give the image without its sources too; its sky stays.
     group : bool or float
-        True fits sources together whose light reaches each other's stamps; False fits
-        each alone; a number joins those within so many pixels.
+        True fits sources together that have one ``group_id`` or, without that column, whose light
+        reaches each other's stamps; False fits each alone; a number joins those within so
+        many pixels.
     weights : str
         ``sky``, ``uniform`` or ``variance``; see :func:`~snapdb.photometry.fitting.linear.fit_forced`.
     background : str
@@ -106,6 +110,7 @@ def psf_phot(
     _check_group(group)
     shift = _as_shift(max_shift, shape)
     positions = read_positions(image, init_params)
+    _check_groups(positions)
     check_psf(psf)
     here = psf.at(image) if callable(getattr(psf, "at", None)) else psf
     check_psf(here)
@@ -138,6 +143,11 @@ class _Task:
     forced: bool
     shift: float
     apart: bool
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether the sources themselves say which are fitted together."""
+        return isinstance(self.group, bool | np.bool_) and bool(self.group)
 
     @property
     def fit_sky(self) -> bool:
@@ -178,6 +188,14 @@ def _check_group(group: Any) -> None:
         to_number(group, "group", "True, False, or a separation in pixels")
 
 
+def _check_groups(positions: Positions) -> None:
+    """Refuse groups that are no whole numbers."""
+    groups = positions.groups
+    if groups is not None and not (np.isfinite(groups) & (groups == np.floor(groups))).all():
+        msg = "column 'group_id' holds more than whole numbers; leave it out, or number each group"
+        raise UsageError(msg, column="group_id")
+
+
 def _as_shift(max_shift: Any, shape: tuple[int, int]) -> float:
     """Take how far a free position may move."""
     if max_shift is None:
@@ -199,13 +217,16 @@ def _measure(image: "PlanarImage", positions: Positions, task: _Task) -> FittedR
     x, y = positions.x[on], positions.y[on]
     reach = find_reach(task.psf, float(np.median(x)), float(np.median(y)))
     stamps = read_stamps(image, x, y, task.rules, reach if task.apart else None)
+    if positions.local_bkg is not None and task.rules.background == "annulus":
+        stamps = stamps.with_sky(positions.local_bkg[on])
     wide = max(task.rules.size, 2 * reach + 1)
     column, row = centre_pixels(x, y)
     near = link_sources(column, row, task.rules.size // 2 + wide // 2)
-    labels = _label(task, near, x, y)
+    groups = positions.groups[on] if positions.groups is not None and task.is_grouped else None
+    labels = _label(task, near, x, y) if groups is None else np.unique(groups, return_inverse=True)[1]
     sizes = np.bincount(labels)[labels]
     rows.take_stamps(on, stamps)
-    rows.group[on], rows.group_size[on] = labels + 1, sizes
+    rows.group[on], rows.group_size[on] = labels + 1 if groups is None else groups, sizes
     rows.near[on] = np.bincount(near)[near] > sizes
     crowd, lone = np.flatnonzero(sizes > 1), np.flatnonzero(sizes == 1)
     if not task.forced:
@@ -224,7 +245,7 @@ def _measure(image: "PlanarImage", positions: Positions, task: _Task) -> FittedR
 
 def _label(task: _Task, near: IntArray, x: FloatArray, y: FloatArray) -> IntArray:
     """Say which sources are fitted together."""
-    if isinstance(task.group, bool | np.bool_) and task.group:
+    if task.is_grouped:
         return near
     if isinstance(task.group, bool | np.bool_):
         return np.arange(len(x))

@@ -1,7 +1,7 @@
 """The pixels about positions on one image, with what is known of each: noise, flags, sky."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -77,6 +77,23 @@ class StampSet:
     """Whether the ring has no pixel at all, so that there is no flux."""
     no_scale: BoolArray
     """Whether nothing tells the noise, so that errors are not known."""
+
+    def with_sky(self, level: FloatArray) -> Self:
+        """Take skies that a caller gives, without errors, in place of what was measured.
+
+        Parameters
+        ----------
+        level : array
+            In the data's units, one a position; NaN keeps what was measured.
+        """
+        given = np.isfinite(level)
+        return replace(
+            self,
+            sky=np.where(given, level, self.sky),
+            sky_err=np.where(given, 0.0, self.sky_err),
+            no_background=self.no_background & ~given,
+            no_sky=self.no_sky & ~given,
+        )
 
 
 def make_rules(

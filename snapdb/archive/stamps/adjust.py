@@ -7,6 +7,7 @@ import numpy as np
 
 from snapdb.errors import ShapeError, UsageError
 from snapdb.pixels.adjustment import Adjustment, TemplateFit
+from snapdb.pixels.crops import as_whole
 from snapdb.types import BoolArray, PixelArray
 
 
@@ -52,22 +53,25 @@ def adjust_cutout(
     UsageError
         If a plane is missing, or a bound cannot be.
     ShapeError
-        If the planes differ in shape.
+        If the planes differ in shape, or `inner` is no whole number of at least 1.
 
     Notes
     -----
     As stdpipe's, mended: ``dx`` is along x and ``dy`` along y, how far the template is moved;
     bad pixels stay out of the fit wherever the shift takes them, and so do pixels without a
     template; the difference is divided by ``err`` once; the degrees of freedom count the
-    parameters; the backgrounds are estimated from clipped pixels; of the two backgrounds,
-    which cannot be told apart, one is fitted; ``inner`` is exact, also for stamps that are not
-    square.
+    parameters; what is found lies within the bounds, ends included; the backgrounds are
+    estimated from clipped pixels; of the two backgrounds, which cannot be told apart, one is
+    fitted; ``inner`` is exact, also for stamps that are not square.
     """
     image, template, err, mask = _planes(cutout)
     if not (np.isfinite(max_shift) and max_shift >= 0 and np.isfinite(max_scale) and max_scale >= 1):
         what = "a shift of 0 or more, a scale of 1 or more"
         msg = f"max_shift={max_shift}, max_scale={max_scale}: expected {what}"
         raise UsageError(msg, max_shift=max_shift, max_scale=max_scale)
+    if inner is not None and as_whole(inner, name="inner") < 1:
+        msg = f"inner = {inner}: expected a side of 1 pixel or more, or None for all pixels"
+        raise ShapeError(msg, inner=inner)
     found = TemplateFit(image, template, err, mask, inner).fit(max_shift, max_scale, fit_bg=bool(fit_bg))
     log: Callable[..., Any] | None = verbose if callable(verbose) else print if verbose else None
     if found is None:
@@ -90,7 +94,10 @@ def _planes(cutout: Any) -> tuple[PixelArray, PixelArray, PixelArray, BoolArray]
             raise UsageError(msg, plane=name)
         planes.append(np.asarray(cutout[name]))
     image, template, err = planes
-    mask = np.asarray(cutout["mask"], dtype=bool) if "mask" in cutout else ~np.isfinite(image)
+    try:
+        mask = np.asarray(cutout["mask"], dtype=bool)  # a Cutout has one even where it lists none
+    except KeyError:
+        mask = ~np.isfinite(image)
     if image.ndim != 2 or {template.shape, err.shape, mask.shape} != {image.shape}:
         shapes = [plane.shape for plane in (*planes, mask)]
         msg = f"image, convolved, err and mask have shapes {shapes}; expected one shape of two axes"
@@ -102,7 +109,8 @@ def _keep(cutout: Any, found: Adjustment, err: PixelArray | None) -> None:
     """Write what was found into the cutout."""
     from scipy.stats import chi2  # type: ignore[import-untyped,unused-ignore]
 
-    meta = cutout.get("meta", {})
+    meta = cutout.get("meta")
+    meta = {} if meta is None else meta
     meta |= {
         "adjust_chi2_0": found.chi2_0,
         "adjust_chi2": found.chi2,

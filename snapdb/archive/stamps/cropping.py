@@ -95,7 +95,9 @@ def crop_image_centered(
     Notes
     -----
     A position on the edge of two pixels belongs to the upper one always; stdpipe's goes to the
-    even one.
+    even one. A square that lies wholly outside is all filling, as in stdpipe; a position that is no
+    number is refused. :func:`snapdb.get_cutout` refuses both, so a loop over candidates that may
+    lie outside catches ``snapdb.NoOverlapError`` there.
     """
     box = center_box(x0, y0, r0)
     cropped: PixelArray | tuple[PixelArray, Header]

@@ -12,13 +12,17 @@ import numpy as np
 
 from snapdb.archive.array_source import ArraySource, flagged, make_source
 from snapdb.archive.cutout import Cutout
+from snapdb.archive.loading import as_wcs
 from snapdb.archive.stamps.outlines import map_outlines
 from snapdb.archive.stamps.skipped import Report, Skipper
 from snapdb.archive.stamps.source_columns import SourceColumns
-from snapdb.errors import ShapeError, UsageError
+from snapdb.errors import ProjectionError, ShapeError, UsageError
+from snapdb.photometry.lengths import to_number
 from snapdb.pixels.box import Box
 from snapdb.pixels.segments import as_labels, find_segments
 from snapdb.types import IntArray, PixelArray
+
+_MOST_PAD_PX = 2.0**31
 
 
 def create_primary_cutouts(
@@ -75,13 +79,13 @@ def create_primary_cutouts(
     ShapeError
         If the arrays differ in shape.
     UsageError
-        If the catalogue has no ids, or ids are not whole numbers.
+        If the catalogue has no ids, ids are not whole numbers, or `pad` is no finite number.
     """
     source = _make_source(imdata, imwcs, imdq, imweight, data_units, exptime, dqbitmask)
     labels = _labels_of(segmentation_image, source)
     ids, boxes = find_segments(labels)
     columns = SourceColumns.read(catalog)
-    around = math.ceil(pad) if pad >= 0 else math.floor(pad)
+    around = _whole_pad(pad)
     skip = Skipper(report, "primary")
     for src_id in np.setdiff1d(columns.ids, ids):
         skip(int(src_id), "it is not in the segmentation image")
@@ -133,11 +137,14 @@ def create_input_image_cutouts(
     ------
     ShapeError
         If the arrays differ in shape.
+    UsageError
+        If `pad` is no finite number.
     ProjectionError
         If the other image has no coordinates.
     """
     source = _make_source(imdata, imwcs, imdq, imweight, data_units, exptime, dqbitmask)
-    return _cut_mapped(primary_cutouts, source, pad, dqbitmask, None, Skipper(report, "input"))
+    around = _check_pad(pad)
+    return _cut_mapped(primary_cutouts, source, around, dqbitmask, None, Skipper(report, "input"))
 
 
 def drz_from_input_cutouts(
@@ -177,12 +184,14 @@ def drz_from_input_cutouts(
     ------
     ShapeError
         If the arrays differ in shape.
+    UsageError
+        If `pad` is no finite number.
     ProjectionError
         If the drizzled image has no coordinates.
     """
     source = _make_source(imdata, imwcs, imdq, imweight, data_units, exptime, dqbitmask)
     labels = None if segmentation_image is None else _labels_of(segmentation_image, source)
-    around = math.ceil(pad) if pad >= 0 else math.floor(pad)
+    around = _whole_pad(pad)
     return _cut_mapped(input_cutouts, source, around, dqbitmask, labels, Skipper(report, "drizzled"))
 
 
@@ -234,9 +243,10 @@ def create_cutouts(
 
     Raises
     ------
-    ShapeError, ProjectionError
+    ShapeError, UsageError, ProjectionError
         As the two functions.
     """
+    scale_deg = _scale_of(drz_wcs)
     inputs, _ = create_input_image_cutouts(
         primary_cutouts,
         flt_data,
@@ -251,9 +261,6 @@ def create_cutouts(
     )
     if not inputs:
         return [], []
-    from snapdb.sky.native import pixel_scale_deg
-
-    drizzled_wcs = drz_wcs.get_astropy_wcs() if hasattr(drz_wcs, "get_astropy_wcs") else drz_wcs
     drizzled, matching = drz_from_input_cutouts(
         inputs,
         segmentation_image,
@@ -263,11 +270,39 @@ def create_cutouts(
         drz_weight,
         drz_data_units,
         drz_exptime,
-        pad * inputs[0].pscale / pixel_scale_deg(drizzled_wcs),
+        pad * inputs[0].pscale / scale_deg,
         dqbitmask=drz_dqbitmask,
         report=report,
     )
     return matching, drizzled
+
+
+def _check_pad(pad: Any) -> float:
+    """Take pixels to be added around a box."""
+    what = "a finite number of pixels"
+    number = to_number(pad, "pad", what)
+    if not abs(number) < _MOST_PAD_PX:
+        msg = f"pad={pad!r}: expected {what}"
+        raise UsageError(msg, pad=pad)
+    return number
+
+
+def _whole_pad(pad: Any) -> int:
+    """Take pixels to be added around a box, rounded away from 0."""
+    number = _check_pad(pad)
+    return math.ceil(number) if number >= 0 else math.floor(number)
+
+
+def _scale_of(wcs: Any) -> float:
+    """Give the size of a pixel on the sky, degrees, whatever other axes the coordinates have."""
+    from snapdb.sky.native import pixel_scale_deg
+
+    known = as_wcs(wcs, None)
+    if known is None:
+        msg = "drz_wcs=None: the drizzled image has no world coordinates; give its WCS"
+        raise ProjectionError(msg)
+    sky = known.get_astropy_wcs()
+    return pixel_scale_deg(sky if sky.naxis == 2 else sky.celestial)
 
 
 def _labels_of(segmentation_image: PixelArray, source: ArraySource) -> IntArray:

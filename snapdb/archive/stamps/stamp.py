@@ -11,15 +11,18 @@ import numpy as np
 from snapdb.archive.array_source import ArraySource, make_source
 from snapdb.archive.cutout import Cutout
 from snapdb.archive.guard import check_output
-from snapdb.archive.loading import as_wcs
+from snapdb.archive.keyed import name_planes
+from snapdb.archive.loading import as_wcs, check_plane
 from snapdb.archive.paths import PathLike
+from snapdb.archive.planar import PLANES
+from snapdb.archive.saving import write_bytes
 from snapdb.archive.stored_cutout import state_of
 from snapdb.errors import ObjectExistsError, ProjectionError, UsageError
+from snapdb.photometry.lengths import to_number, to_pixels
 from snapdb.pixels.crops import center_box
-from snapdb.storage import write_atomically
+from snapdb.sky.units import to_degrees
 from snapdb.types import Header, PixelArray
 
-_PLANE_OF = {"err": "noise", "dq": "flags"}
 _NOT_PLANES = ("meta", "header", "wcs")
 
 
@@ -41,7 +44,8 @@ def get_cutout(
     image : array, shape (ny, nx)
         Pixels ``[y, x]``.
     candidate : mapping or table row
-        With ``x`` and ``y``, its position in 0-based pixels; all it says goes into the meta.
+        With ``x`` and ``y``, its position in 0-based pixels, numbers or Quantities of pixels; all it
+        says goes into the meta.
     radius : float
         Half the side, pixels: the square has ``2 * ceil(radius) + 1`` a side, and the candidate
         lies in its middle pixel.
@@ -54,17 +58,20 @@ def get_cutout(
     filename : str, optional
         Of the image; ``meta["filename"]``.
     name : str, optional
-        Of the object; by default made of ``ra`` and ``dec`` where the candidate has them.
+        Of the object; by default made of ``ra`` and ``dec`` where the candidate has them, as numbers
+        (degrees), Quantities or sexagesimal text. Where they are no position there is no name.
     **kwargs : array
         Further planes of the image's shape, such as ``mask``, ``err``, ``template``,
-        ``convolved``, ``diff``, ``flags``; None is left out.
+        ``convolved``, ``diff``, ``flags``; None is left out. ``noise`` is another name of ``err``, and
+        ``dq`` of ``flags``: a plane is listed and written by the name that you give it, and is
+        found by both, so that a pair of names is refused.
 
     Returns
     -------
     Cutout
-        Usable as a dictionary: ``cutout["image"]``, ``["mask"]``, ``["template"]``, ``["meta"]``,
-        ``["header"]``, ``["wcs"]``. Outside the image, floating-point planes are NaN, others 0,
-        the mask True, flags carry the bit NO_DATA.
+        Usable as a dictionary, though it is no ``dict``: ``cutout["image"]``, ``["mask"]``,
+        ``["template"]``, ``["meta"]``, ``["header"]``, ``["wcs"]``. Outside the image, floating-point
+        planes are NaN, others 0, the mask True, flags carry the bit NO_DATA.
 
     Raises
     ------
@@ -73,26 +80,38 @@ def get_cutout(
     ShapeError
         If a plane has not the image's shape, or the radius is no number of at least 0.
     UsageError
-        If the candidate has no ``x`` or ``y``, or a further parameter is no array.
+        If the candidate has no ``x`` or ``y``, or they are no numbers of pixels, a further
+        parameter is no array, or two name one plane.
 
     Notes
     -----
     As stdpipe's, mended: ``wcs`` is that of the cutout and not the image's own; a mask is True
-    outside; a plane of another shape, and what is no plane, are refused.
+    outside; a plane of another shape, and what is no plane, are refused. A square that lies
+    wholly outside is refused too, where stdpipe gives filling: a loop over candidates that may lie
+    outside catches ``snapdb.NoOverlapError``.
+
+    ``"mask" in cutout`` and ``"header" in cutout`` say whether they were given; ``cutout["mask"]`` gives one
+    in any case (True where a pixel is outside or not finite), and so does ``cutout["header"]``. ``pop``,
+    ``setdefault``, ``update`` and ``|`` work (``|`` gives a plain ``dict``); where a ``dict`` itself is
+    wanted, take ``dict(cutout)``.
     """
     said = _as_dict(candidate)
-    try:
-        box = center_box(said["x"], said["y"], radius)
-    except KeyError as err:
-        msg = f"the candidate has no {err}; it has {', '.join(map(str, said))}"
-        raise UsageError(msg, candidate=list(said)) from err
-    source = _make_source(image, header, wcs, kwargs)
+    for axis in "xy":
+        if axis not in said:
+            msg = f"the candidate has no {axis!r}; it has {', '.join(map(str, said))}"
+            raise UsageError(msg, candidate=list(said))
+    box = center_box(_as_pixel(said["x"], "x"), _as_pixel(said["y"], "y"), radius)
+    planes = {key: plane for key, plane in kwargs.items() if plane is not None}
+    names = name_planes({"image": image, **planes})
+    source = _make_source(image, header, wcs, {names[key]: plane for key, plane in planes.items()})
     placement = source.place(box, "fill")
     fill = np.nan if np.asanyarray(image).dtype.kind == "f" else 0
     cutout = Cutout.from_source(source, placement, fill)
     if header is not None:
         cutout["header"] = _cropped_header(cutout, header, given=wcs is not None)
     cutout["meta"] = _make_meta(said, time, filename, name)
+    given = {"mask": "mask" in source.planes, "header": header is not None}
+    cutout.name_keys(names, unsaid=[key for key, is_given in given.items() if not is_given])
     return cutout
 
 
@@ -108,12 +127,15 @@ def write_cutout(cutout: Any, filename: PathLike) -> None:
         As :func:`get_cutout` gives it, or a plain dictionary of that form.
     filename : path
         Replaced if it exists, as stdpipe does; a file that is registered, or that the cutout's
-        parents are read from, never is.
+        parents are read from, never is. ``.gz`` or ``.bz2`` at its end compresses.
 
     Raises
     ------
     UsageError
-        If a value of the meta cannot be kept, or a plane is of a type that FITS has not.
+        If a value of the meta cannot be kept, there is no plane ``image``, two keys mean one plane,
+        or a plane is of a type that FITS has not.
+    ShapeError
+        If ``image`` or ``err`` holds no real numbers (bools among others), or ``flags`` no integers.
     ObjectExistsError
         If the file must not be replaced.
     StorageError
@@ -128,12 +150,13 @@ def write_cutout(cutout: Any, filename: PathLike) -> None:
         msg = f"{path} holds the pixels of the cutout's parent and is never written over; give another path"
         raise ObjectExistsError(msg, path=str(path))
     check_output(path, overwrite=True)
-    named = {key: cutout[key] for key in cutout if key not in _NOT_PLANES}
-    planes = {key: np.asarray(value) for key, value in named.items() if np.ndim(value) == 2}
+    named = dict(cutout.items())
+    if isinstance(cutout, Cutout):  # what it does not list for want of a giver is kept all the same
+        named |= {"mask": cutout.mask, "header": cutout.header}
+    planes = _planes_to_write(named)
     buffer = io.BytesIO()
-    write_stamp(buffer, planes, cutout.get("header"), cutout.get("meta") or {}, state)
-    with write_atomically(path, overwrite=True) as out:
-        out.write(buffer.getvalue())
+    write_stamp(buffer, planes, named.get("header"), named.get("meta") or {}, state)
+    write_bytes(path, buffer.getvalue(), overwrite=True)
 
 
 def load_cutout(filename: PathLike) -> Cutout:
@@ -153,10 +176,25 @@ def load_cutout(filename: PathLike) -> Cutout:
     ------
     NotAnImageError
         If the file holds no plane named IMAGE.
+    UsageError
+        If two of its planes have names that mean one, such as FLAGS and DQ.
     CorruptFileError, UnknownFormatError, ObjectMissingError, StorageError
         If it cannot be read.
     """
     return Cutout.load(Path(filename))
+
+
+def _planes_to_write(named: Mapping[str, Any]) -> dict[str, PixelArray]:
+    """Take what has two axes, and see that it can be read back."""
+    kept = {key: value for key, value in named.items() if key not in _NOT_PLANES}
+    planes = {key: np.asarray(value) for key, value in kept.items() if np.ndim(value) == 2}
+    if "image" not in planes:
+        msg = f"the cutout has no plane 'image'; it has {', '.join(planes) or 'no planes'}"
+        raise UsageError(msg, planes=list(planes))
+    for key, name in name_planes(planes).items():
+        if name in PLANES:
+            check_plane(name, planes[key], None)
+    return planes
 
 
 def _make_source(
@@ -165,12 +203,10 @@ def _make_source(
     """Check the planes and find the coordinates."""
     arrays: dict[str, Any] = {"data": image}
     for key, plane in planes.items():
-        if plane is None:
-            continue
         if np.ndim(plane) != 2:
             msg = f"{key} is a {type(plane).__name__}; expected a plane, an array with two axes"
             raise UsageError(msg, name=key)
-        arrays[_PLANE_OF.get(key, key)] = plane
+        arrays[key] = plane
     coordinates = wcs
     if wcs is None and header is not None:
         try:
@@ -227,20 +263,34 @@ def _as_dict(candidate: Any) -> dict[str, Any]:
         raise UsageError(msg) from err
 
 
+def _as_pixel(value: Any, name: str) -> float:
+    """Take a number of pixels; NaN where it is masked."""
+    if np.any(getattr(value, "mask", False)):
+        return float("nan")
+    plain = to_pixels(getattr(value, "unmasked", value), None, name)
+    return to_number(plain, name, "a number of pixels")
+
+
 def make_name(ra: Any, dec: Any) -> str | None:
     """Name an object by its position: ``J`` with hhmmss.ss and ddmmss.s, both cut to the nearest.
 
     Parameters
     ----------
-    ra, dec : float
-        Degrees.
+    ra, dec : float, Quantity or str
+        Degrees where without unit; see :func:`~snapdb.sky.units.to_degrees`.
 
     Returns
     -------
     str or None
-        Such as ``J004200.00-201500.0``; None where the position is not finite.
+        Such as ``J004200.00-201500.0``; None where they are no finite position.
     """
-    if not (np.isfinite(ra) and np.isfinite(dec)):
+    if np.any(getattr(ra, "mask", False)) or np.any(getattr(dec, "mask", False)):
+        return None
+    try:
+        ra, dec = to_degrees(ra, name="ra"), to_degrees(dec, name="dec")
+    except UsageError:
+        return None
+    if np.ndim(ra) or np.ndim(dec) or not (np.isfinite(ra) and np.isfinite(dec)):
         return None
     hundredths = round(float(ra) % 360.0 / 15.0 * 3600.0 * 100) % (24 * 360_000)
     tenths = round(abs(float(dec)) * 3600.0 * 10)

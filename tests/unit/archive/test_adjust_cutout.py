@@ -124,12 +124,12 @@ def test_bounds_hold_and_are_told() -> None:
     cutout = make_scene(np.random.default_rng(9), dx=1.5, scale=1.5)
     assert adjust_cutout(cutout, max_shift=1, max_scale=1.2)
     meta = cutout["meta"]
-    assert meta["adjust_dx"] == pytest.approx(1.0, abs=1e-5)
+    assert meta["adjust_dx"] == 1.0
     assert meta["adjust_at_limit"]
-    assert meta["adjust_scale"] <= 1.2 + 1e-5
+    assert meta["adjust_scale"] <= 1.2
     still = make_scene(np.random.default_rng(9), dx=0, dy=0, scale=1)
     assert adjust_cutout(still, max_shift=0, max_scale=1)
-    assert still["meta"]["adjust_dx"] == pytest.approx(0, abs=1e-5)
+    assert (still["meta"]["adjust_dx"], still["meta"]["adjust_scale"]) == (0.0, 1.0)
 
 
 def test_a_far_minimum_is_found() -> None:
@@ -206,3 +206,18 @@ def test_slopes_are_the_derivatives() -> None:
         away = np.eye(4)[column] * step
         numeric = (fit._residuals(here + away, use) - fit._residuals(here - away, use)) / (2 * step)
         np.testing.assert_allclose(slopes[:, column], numeric, atol=1e-3 * np.abs(numeric).max())
+
+
+@pytest.mark.parametrize(("inner", "told"), [(-5, "inner = -5"), (0, "inner = 0"), (2.5, "inner = 2.5")])
+def test_central_boxes_that_cannot_be_are_refused(inner: float, told: str) -> None:
+    cutout = make_scene(np.random.default_rng(6))
+    with pytest.raises(ShapeError, match=told):
+        adjust_cutout(cutout, inner=inner)  # type: ignore[arg-type]
+    assert "adjusted" not in cutout
+
+
+def test_meta_may_be_missing_or_none() -> None:
+    for meta in ({}, {"meta": None}):
+        cutout = {key: v for key, v in make_scene(np.random.default_rng(6)).items() if key != "meta"} | meta
+        assert adjust_cutout(cutout)
+        assert cutout["meta"]["adjust_df"] > 0

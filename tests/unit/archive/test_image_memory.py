@@ -11,6 +11,7 @@ from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
 import snapdb
+from snapdb.archive.registering import register_images
 from snapdb.errors import (
     NoOverlapError,
     NotFoundError,
@@ -294,8 +295,8 @@ def test_save_never_writes_over_what_it_reads(image: snapdb.Image, tmp_path: Pat
     for overwrite in (False, True):
         with pytest.raises(ObjectExistsError):
             cutout.save(path=path, overwrite=overwrite)
-        with pytest.raises(ObjectExistsError):
-            parent.save(overwrite=overwrite)
+    with pytest.raises(ObjectExistsError):
+        parent.save()
     assert hashlib.sha256(path.read_bytes()).digest() == digest
     with pytest.raises(UsageError, match="no path"):
         cutout.save()
@@ -393,3 +394,25 @@ def test_images_in_memory_pickle(image: snapdb.Image) -> None:
     again = pickle.loads(pickle.dumps(image.get_cutout(20, 15, 9)))
     np.testing.assert_array_equal(again.data, image.data[11:20, 16:25])
     assert again.coord_center == image.get_cutout(20, 15, 9).coord_center
+
+
+def test_the_sky_is_cut_by_keyword_and_pixels_by_place(image: snapdb.Image) -> None:
+    ra, dec = image.pixel_to_world(21.0, 13.0)
+    expected = image.get_cutout(21.0, 13.0, 5)
+    for cutout in (image.get_cutout(ra=ra, dec=dec, xsize=5), image.get_ra_dec_cutout(ra, dec, 5)):
+        assert (cutout.blc, cutout.trc) == (expected.blc, expected.trc) == ((19, 11), (23, 15))
+        np.testing.assert_array_equal(cutout.data, image.data[11:16, 19:24])
+    for given in ({"x": 5.0, "ra": ra, "dec": dec}, {"x": 5.0}, {"dec": dec}, {}):
+        with pytest.raises(UsageError, match="expected x and y, or ra= and dec="):
+            image.get_cutout(xsize=5, **given)
+    with pytest.raises(UsageError, match="xsize"):
+        image.get_cutout(ra=ra, dec=dec)
+
+
+def test_messages_name_the_words_of_the_call() -> None:
+    with pytest.raises(PartialOverlapError, match="'fill'"):
+        snapdb.Cutout(np.ones((9, 9)), None, (-3, -3), (5, 5))
+    cutout = snapdb.Cutout(np.ones((9, 9)), make_wcs(), (3, 3), (5, 5))
+    cutout.provenance_id = "01a213b9-4cc5-722f-81e2-4d1eb19eaab6"
+    with pytest.raises(UsageError, match=r"archive\.save"):
+        register_images(None, None, [cutout])  # type: ignore[arg-type]  # refused before either is asked

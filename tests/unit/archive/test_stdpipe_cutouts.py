@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import QTable, Table
 from astropy.time import Time
 from astropy.wcs import WCS
 
@@ -393,3 +393,139 @@ def test_names_are_those_of_astropy() -> None:
         assert make_name(one, two) == f"J{hours}{degrees}"
     assert make_name(359.9999999, 0) == "J000000.00+000000.0"
     assert make_name(np.nan, 0) is None
+
+
+# Candidates, keys and files as users of stdpipe have them
+
+
+@pytest.mark.parametrize(
+    ("position", "name"),
+    [
+        ({"ra": 10.5 * u.deg, "dec": -20.25 * u.deg}, "J004200.00-201500.0"),
+        ({"ra": 0.7 * u.hourangle, "dec": -1215 * u.arcmin}, "J004200.00-201500.0"),
+        ({"ra": "00:42:00", "dec": "-20:15:00"}, "J004200.00-201500.0"),
+        ({"ra": None, "dec": None}, None),
+        ({"ra": "unknown", "dec": "-20"}, None),
+        ({"ra": np.nan, "dec": -20.0}, None),
+        ({"ra": np.ma.masked, "dec": -20.0}, None),
+        ({"ra": 3.0 * u.m, "dec": -20.0}, None),
+    ],
+)
+def test_a_name_never_stops_a_cutout(position: dict[str, Any], name: str | None) -> None:
+    cutout = get_cutout(IMAGE, {"x": 50.0, "y": 40.0, **position}, 2)
+    assert cutout["meta"].get("name") == name
+    np.testing.assert_array_equal(cutout["image"], IMAGE[38:43, 48:53])
+
+
+def test_rows_with_units_are_cut(tmp_path: Path) -> None:
+    row = QTable({"x": [50.0] * u.pix, "y": [40.0] * u.pix, "ra": [10.5] * u.deg, "dec": [-20.25] * u.deg})[0]
+    cutout = get_cutout(IMAGE, row, 2)
+    np.testing.assert_array_equal(cutout["image"], IMAGE[38:43, 48:53])
+    write_cutout(cutout, tmp_path / "a.fits")
+    assert load_cutout(tmp_path / "a.fits")["meta"]["ra"] == 10.5 * u.deg
+    with pytest.raises(UsageError, match="x="):
+        get_cutout(IMAGE, {"x": 3 * u.arcsec, "y": 5}, 2)
+    with pytest.raises(UsageError, match="y="):
+        get_cutout(IMAGE, {"x": 3, "y": None}, 2)
+    with pytest.raises(snapdb.NoOverlapError):
+        get_cutout(IMAGE, {"x": np.ma.masked, "y": 5}, 2)
+
+
+@pytest.mark.parametrize(("first", "second"), [("err", "noise"), ("flags", "dq"), ("image", "data")])
+def test_two_names_of_one_plane_are_refused(tmp_path: Path, first: str, second: str) -> None:
+    flags = np.ones(SHAPE, np.int16)
+    planes: dict[str, Any] = {name: flags for name in (first, second) if name != "image"}
+    with pytest.raises(UsageError, match=f"'{first}' and '{second}'"):
+        get_cutout(IMAGE, {"x": 50, "y": 40}, 2, **planes)
+    with pytest.raises(UsageError, match=f"'{first}' and '{second}'"):
+        write_cutout({"image": IMAGE, **planes}, tmp_path / "a.fits")
+    assert not (tmp_path / "a.fits").exists()
+
+
+def test_planes_keep_the_names_that_they_were_given(tmp_path: Path) -> None:
+    flags = np.ones(SHAPE, np.int16)
+    cutout = get_cutout(IMAGE, {"x": 50, "y": 40}, 2, noise=ERR, dq=flags)
+    write_cutout(cutout, tmp_path / "a.fits")
+    with fits.open(tmp_path / "a.fits") as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "IMAGE", "NOISE", "DQ", "MASK", "SNAPMETA"]
+    for one in (cutout, load_cutout(tmp_path / "a.fits"), cutout.copy()):
+        assert list(one) == ["image", "noise", "dq", "meta"]
+        for key, plane in (("err", ERR), ("noise", ERR), ("flags", flags), ("dq", flags)):
+            assert key in one
+            np.testing.assert_array_equal(one[key], plane[38:43, 48:53])
+    cutout["flags"] = np.zeros((5, 5), int)
+    assert list(cutout) == ["image", "noise", "dq", "meta"]
+    del cutout["dq"]
+    cutout["flags"] = np.zeros((5, 5), int)
+    assert list(cutout) == ["image", "noise", "flags", "meta"]
+
+
+def test_mask_and_header_are_listed_where_they_were_given(tmp_path: Path) -> None:
+    bare = get_cutout(IMAGE, {"x": 1, "y": 1}, 3)
+    assert "mask" not in bare
+    assert "header" not in bare
+    assert bare.get("mask") is None
+    assert bare["mask"].sum() == 49 - 25  # five rows and five columns of seven lie inside
+    write_cutout(bare, tmp_path / "a.fits")
+    again = load_cutout(tmp_path / "a.fits")
+    assert list(again) == ["image", "meta"]
+    np.testing.assert_array_equal(again["mask"], bare["mask"])
+    for more in ({"mask": MASK}, {"header": make_header()}):
+        (key,) = more
+        assert key in get_cutout(IMAGE, {"x": 1, "y": 1}, 3, **more)
+    assert "mask" in get_cutout(np.ma.array(IMAGE, mask=MASK), {"x": 1, "y": 1}, 3)
+    bare["mask"] = np.zeros((7, 7), bool)
+    assert "mask" in bare
+    assert not bare.pop("mask").any()
+    assert "mask" not in bare
+    assert bare["mask"].sum() == 49 - 25
+
+
+def test_a_stamp_has_the_methods_of_a_dictionary() -> None:
+    cutout = make_stamp()
+    plain = dict(cutout)
+    assert dict not in type(cutout).__mro__
+    assert cutout.setdefault("err", 1) is plain["err"]
+    assert cutout.setdefault("score", 2.5) == 2.5
+    assert cutout.pop("score") == 2.5
+    assert cutout.pop("template") is plain["template"]
+    assert cutout.pop("template", None) is None
+    assert "template" not in cutout.plane_names
+    with pytest.raises(KeyError, match="template"):
+        cutout.pop("template")
+    with pytest.raises(UsageError):
+        cutout.pop("image")
+    assert "image" in cutout
+    both, other = cutout | {"err": 5}, {"err": 5, "more": 6} | cutout
+    assert type(both) is type(other) is dict
+    assert list(both) == list(cutout)
+    assert (both["err"], other["more"]) == (5, 6)
+    assert other["err"] is plain["err"]
+    same = cutout
+    cutout |= {"score": 3}
+    assert cutout is same
+    assert cutout["score"] == 3
+
+
+@pytest.mark.parametrize(
+    ("cutout", "error", "told"),
+    [
+        ({"image": MASK}, ShapeError, "data is an array"),
+        ({"image": IMAGE, "err": MASK}, ShapeError, "noise is an array"),
+        ({"image": IMAGE, "flags": IMAGE}, ShapeError, "flags is an array"),
+        ({"diff": IMAGE}, UsageError, "no plane 'image'; it has diff"),
+        ({"meta": {}}, UsageError, "no plane 'image'"),
+    ],
+)
+def test_what_cannot_be_read_back_is_not_written(
+    tmp_path: Path, cutout: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        write_cutout(cutout, tmp_path / "a.fits")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_square_outside_is_refused_and_a_crop_is_filling() -> None:
+    assert np.isnan(snapdb.crop_image_centered(IMAGE, -100, -100, 5)).all()
+    with pytest.raises(snapdb.NoOverlapError):
+        get_cutout(IMAGE, {"x": -100, "y": -100}, 5)

@@ -568,3 +568,38 @@ def test_one_bad_source_never_loses_the_others() -> None:
     assert create_cutouts([behind], None, DATA, make_wcs(), DATA, flt_wcs) == ([], [])
     with pytest.raises(ProjectionError):
         create_input_image_cutouts([good], DATA, None)
+
+
+def test_a_third_axis_of_the_coordinates_changes_nothing() -> None:
+    labels, catalog = make_scene(np.random.default_rng(8))
+    data, plane = np.ones(labels.shape), make_wcs(size=100)
+    cube = WCS(naxis=3)
+    cube.wcs.ctype = [*plane.wcs.ctype, "FREQ"]
+    cube.wcs.crval, cube.wcs.crpix = [*plane.wcs.crval, 1e9], [*plane.wcs.crpix, 1.0]
+    cube.wcs.cdelt = [-5e-5, 5e-5, 1e6]
+    primaries = create_primary_cutouts(catalog, labels, data, plane)
+    # Oracle: the same with two axes.
+    flat, deep = (create_cutouts(primaries, labels, data, w, data, plane)[1] for w in (plane, cube))
+    assert len(flat) > 5
+    assert [(c.blc, c.trc) for c in deep] == [(c.blc, c.trc) for c in flat]
+
+
+def test_coordinates_that_are_missing_are_named() -> None:
+    good = snapdb.Cutout(DATA, make_wcs(), (20, 10), (25, 15))
+    for primaries in ([good], []):
+        with pytest.raises(ProjectionError, match="drz_wcs=None"):
+            create_cutouts(primaries, None, DATA, None, DATA, make_wcs())
+
+
+@pytest.mark.parametrize("pad", ["1", None, float("nan"), float("inf"), -1e300])
+def test_pads_that_are_no_number_are_refused(pad: Any) -> None:
+    labels, catalog = make_scene(np.random.default_rng(8))
+    data, wcs = np.ones(labels.shape), make_wcs(size=100)
+    good = snapdb.Cutout(data, wcs, (20, 10), (25, 15))
+    with pytest.raises(UsageError, match="pad="):
+        create_primary_cutouts(catalog, labels, data, wcs, pad=pad)
+    for make in (create_input_image_cutouts, lambda c, *a, **k: drz_from_input_cutouts(c, None, *a, **k)):
+        with pytest.raises(UsageError, match="pad="):
+            make([good], data, wcs, pad=pad)
+    with pytest.raises(UsageError, match="pad="):
+        create_cutouts([good], None, data, wcs, data, wcs, pad=pad)

@@ -493,3 +493,49 @@ def test_positions_of_a_wrong_shape_are_refused() -> None:
         measure(image, np.zeros((3, 4)), GaussianPSF(1.3))
     with pytest.raises(ShapeError):
         measure(image, {"x": [1.0, 2.0], "y": [1.0]}, GaussianPSF(1.3))
+
+
+def test_given_skies_and_groups_count_as_in_photutils() -> None:
+    image, x, y, _ = make_field(6, 120, masked=0.0)
+    x[1], y[1] = x[0] + 3.2, y[0] + 0.3
+    table = Table({"x_init": x, "y_init": y, "flux_init": np.full(6, 1000.0)})
+    table["local_bkg"] = 90.0 + np.arange(6)
+    table["group_id"] = [7, 2, 3, 4, 5, 6]
+    model = CircularGaussianSigmaPRF(sigma=1.3)
+    model.x_0.fixed = model.y_0.fixed = True
+    expected = PSFPhotometry(model, (7, 7))(image.data, error=image.noise, init_params=table)
+    found = measure(image, table, GaussianPSF(1.3), fit_shape=(7, 7), weights="variance")
+    for name in ("flux_fit", "flux_err", "local_bkg"):
+        np.testing.assert_allclose(found[name].value, np.asarray(expected[name]), rtol=1e-4)
+    assert found["group_id"].tolist() == [7, 2, 3, 4, 5, 6]
+    assert found["group_size"].tolist() == [1] * 6
+    # Together: numpy's least squares over the pixels of both stamps, each with its own sky.
+    table["group_id"], table["local_bkg"] = [1, 1, 3, 4, 5, 6], 90.0
+    found = measure(image, table, GaussianPSF(1.3), fit_shape=(7, 7), weights="variance")
+    rows, columns = np.indices(image.data.shape)
+    near = [
+        (abs(columns - round(a)) <= 3) & (abs(rows - round(b)) <= 3)
+        for a, b in zip(x[:2], y[:2], strict=True)
+    ]
+    use = near[0] | near[1]
+    light = [
+        CircularGaussianSigmaPRF(flux=1.0, x_0=a, y_0=b, sigma=1.3)(columns, rows)[use]
+        for a, b in zip(x[:2], y[:2], strict=True)
+    ]
+    assert image.noise is not None
+    noise = image.noise[use]
+    truth = np.linalg.lstsq(np.stack(light, axis=1) / noise[:, None], (image.data[use] - 90.0) / noise)[0]
+    np.testing.assert_allclose(found["flux_fit"][:2].value, truth, rtol=1e-4)
+    assert found["group_size"].tolist() == [2, 2, 1, 1, 1, 1]
+    table["local_bkg"] = 90.0 + np.arange(6)
+    ring = measure(image, table["x_init", "y_init"], GaussianPSF(1.3), fit_shape=(7, 7))
+    table["local_bkg"][2:] = np.nan  # these are measured
+    mixed = measure(image, table, GaussianPSF(1.3), fit_shape=(7, 7))
+    np.testing.assert_allclose(mixed["local_bkg"][2:], ring["local_bkg"][2:])
+    assert mixed["local_bkg"][:2].value.tolist() == [90.0, 91.0]
+    none = measure(image, table, GaussianPSF(1.3), background="none")
+    assert (none["local_bkg"].value == 0).all()
+    alone = measure(image, table, GaussianPSF(1.3), group=False)
+    assert alone["group_size"].tolist() == [1] * 6
+    with pytest.raises(UsageError, match="group_id"):
+        measure(image, Table({"x": [5.0], "y": [5.0], "group_id": [1.5]}), GaussianPSF(1.3))
