@@ -278,6 +278,8 @@ def _report(result: Mapping[str, Any], *, fail_empty: bool) -> int:
         say(f"{missing} of them gave none: {counts}; {result['report']} says why")
         if not result["written"] and len(result["reasons"]) == 1:
             say(f"all for one reason, as the first: {result['example']}")
+    if result["unregistered"]:
+        say(f"the stamps are complete, but not registered as a run: {result['unregistered']}")
     click.echo(result["output"])
     if not result["written"] and fail_empty:
         return NOTHING_FOUND

@@ -27,6 +27,8 @@ from click.exceptions import NoArgsIsHelpError
 
 from snapdb import errors
 
+from .session import printable
+
 DONE, FAILED, USAGE, NOTHING_FOUND, PART_FAILED, DATABASE, INTEGRITY = range(7)
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
@@ -110,7 +112,8 @@ def run_guarded(action: Callable[[], Any], *, debug: bool) -> int:
         message, code = describe_failure(err)
         if debug:
             traceback.print_exc(file=sys.stderr)
-        click.echo(f"snapdb: error: {message}", err=True)
+        lines = f"snapdb: error: {message}".split("\n")
+        click.echo("\n".join(map(printable, lines)), err=True)
         _settle_stdout()
     return code if isinstance(code, int) else DONE
 

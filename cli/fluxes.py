@@ -182,7 +182,7 @@ def _pieces(table: "QTable", form: str) -> Iterator[bytes]:
     yield stream.getvalue()
 
 
-def report_fluxes(table: "QTable", new: int, output: Path | None) -> int:
+def report_fluxes(table: "QTable", new: int, output: Path | None, *, named: bool) -> int:
     """Say what was measured and what was not, and give how many rows could not be read.
 
     Parameters
@@ -193,11 +193,15 @@ def report_fluxes(table: "QTable", new: int, output: Path | None) -> int:
         How many rows were measured now.
     output
         The file that it went to.
+    named
+        Whether the call named its targets.
     """
     failed = [row for row in table if row["reason"]]
     where = "" if output is None else f"{output}: "
     images = len(set(table["image_id"].tolist()))
     say(f"{where}{len(table) - len(failed)} fluxes on {images} images, {new} of them measured now")
+    if named and new < len(table):
+        say("what was measured before keeps the name that it was kept with, if any")
     for row in failed[:_REASONS]:
         say(f"no flux on image {row['image_id']}: {row['reason']}")
     if len(failed) > _REASONS:

@@ -1,14 +1,20 @@
 """From the arguments of `snapdb ingest` to a list of files."""
 
+import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from .session import say
+
 if TYPE_CHECKING:
     from snapdb.archive.expand import Location
+
+_ANY_NAME = "surrogateescape"
+"""How bytes that are not UTF-8 are read: as the system's own calls give names."""
 
 
 def gather_files(arguments: Sequence[str]) -> "list[Location]":
@@ -24,7 +30,8 @@ def gather_files(arguments: Sequence[str]) -> "list[Location]":
     Returns
     -------
     list of Path or Url
-        Paths absolute. What is named and does not exist is kept, so that it is reported.
+        Paths absolute. What is named and does not exist is kept, so that it is reported; what is
+        passed over in folders, archives and zarr groups, is said on stderr.
 
     Raises
     ------
@@ -33,31 +40,37 @@ def gather_files(arguments: Sequence[str]) -> "list[Location]":
     """
     from snapdb.archive.expand import expand_paths
 
-    return expand_paths([name for argument in arguments for name in _read_names(argument)])
+    return expand_paths([name for argument in arguments for name in _read_names(argument)], tell=say)
 
 
 def _read_names(argument: str) -> Iterator[str]:
     """Yield the names behind one argument: itself, or the lines of a list."""
     if argument == "-":
-        try:
-            text = sys.stdin.read()
-        except (OSError, UnicodeDecodeError) as err:
-            msg = f"the list on standard input cannot be read: {err}"
-            raise click.UsageError(msg) from err
-        yield from _names_in(text)
+        yield from _names_in("on standard input", _read_stdin)
     elif argument.startswith("@") and not Path(argument).exists():
-        try:
-            text = Path(argument[1:]).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as err:
-            msg = f"the list {argument[1:]} cannot be read: {err}"
-            raise click.UsageError(msg) from err
-        yield from _names_in(text)
+        path = Path(argument[1:])
+        yield from _names_in(str(path), lambda: path.read_text(encoding="utf-8", errors=_ANY_NAME))
     else:
         yield argument
 
 
-def _names_in(text: str) -> Iterator[str]:
+def _read_stdin() -> str:
+    """Read all of standard input."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors=_ANY_NAME)
+    return sys.stdin.read()
+
+
+def _names_in(where: str, read: Callable[[], str]) -> Iterator[str]:
     """Yield the lines of a list, without empty ones and comments."""
+    try:
+        text = read()
+    except (OSError, UnicodeDecodeError) as err:
+        msg = f"the list {where} cannot be read: {err}"
+        raise click.UsageError(msg) from err
+    if "\0" in text:
+        msg = f"the list {where} holds NUL, which no name does; give a text with a path a line"
+        raise click.UsageError(msg)
     for line in text.splitlines():
         name = line.strip()
         if name and not name.startswith("#"):

@@ -10,12 +10,13 @@ import rich_click as click
 
 from .failures import PART_FAILED
 from .outputs import check_report
-from .session import Session, archive_option, pass_session, say
+from .session import Session, archive_option, pass_session, printable, say
 from .values import PARAMETER, VERSION
 
 if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
     from snapdb.archive.expand import Location
+    from snapdb.formats.describe import Described
     from snapdb.model.outcome import Outcome
     from snapdb.model.provenance import Provenance
 
@@ -54,8 +55,8 @@ def command(ctx: click.RichContext, session: Session, /, paths: tuple[str, ...],
     PATH is a file, a folder with all below it, a pattern, the address of a remote file
     (https://, s3://; it stays there, only its headers are read), @LIST (a file with one path
     a line), or - for such a list on standard input. A file that cannot be used is refused
-    with its reason and never stops the rest; the command then ends with code 4. Doing it
-    twice changes nothing.
+    with its reason and never stops the rest; the command then ends with code 4. Archives and
+    zarr groups in a folder are passed over. Doing it twice changes nothing.
     """
     from .gathering import gather_files
 
@@ -187,24 +188,36 @@ def show_progress(total: int | None) -> "Iterator[Callable[[Outcome], None] | No
         yield lambda outcome: bar.update(task, advance=1, description=Path(outcome.path).name[-40:])
 
 
+def _describe(archive: "Archive", path: "Location", instrument: str | None) -> "list[Described]":
+    """Describe the images of a file, unless its name can be of none that is registered."""
+    from snapdb.archive.expand import find_fault
+
+    fault = find_fault(path)
+    if fault is not None:
+        raise fault
+    return archive.explain(path, instrument=instrument)
+
+
 def _explain(archive: "Archive", files: "Sequence[Location]", instrument: str | None) -> int:
     """Print what would be registered of each file and why, and give the number of refusals."""
+    from snapdb.archive.expand import show_location
+    from snapdb.archive.reading import describe_error
     from snapdb.errors import FormatError, StorageError
 
     failed = 0
     for path in files:
         try:
-            described = archive.explain(path, instrument=instrument)
+            described = _describe(archive, path, instrument)
         except (FormatError, StorageError) as err:
-            click.echo(f"{path}: refused, {err.code}: {str(err).removeprefix(f'{path}: ')}")
+            shown = show_location(path)
+            click.echo(printable(f"{shown}: refused, {err.code}: {describe_error(shown, err)}"))
             failed += 1
             continue
         for number, image in enumerate(described, start=1):
             facts = image.facts
             size = f"{facts.width} x {facts.height} pixels at {facts.ra:.5f} {facts.dec:.5f}"
-            click.echo(f"{path}: image {number} of {len(described)}, {facts.kind}, {size}")
-            for finding in image.findings:
-                click.echo(f"  {finding.field:<15} {finding.value!s:<28} {finding.source}")
-            for warning in image.warnings:
-                click.echo(f"  warning: {warning}")
+            lines = [f"{path}: image {number} of {len(described)}, {facts.kind}, {size}"]
+            lines += [f"  {f.field:<15} {f.value!s:<28} {f.source}" for f in image.findings]
+            lines += [f"  warning: {warning}" for warning in image.warnings]
+            click.echo("\n".join(map(printable, lines)))
     return failed

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.command("lightcurve")
 @search_options
 @measure_options
-@click.option("--name", help="Of the target, kept with its fluxes.")
+@click.option("--name", help="Of the target, kept with the fluxes that are measured now.")
 @click.option(
     "--proper-motion",
     type=(float, float, float),
@@ -77,7 +77,8 @@ def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None
         if options["plot"] is not None:
             curve.plot(options["plot"], overwrite=options["overwrite"])
             say(str(options["plot"]))
-    failed = report_fluxes(curve.table, curve.new, output) if len(curve) else _say_nothing()
+    named = options["name"] is not None and not options["no_keep"]
+    failed = report_fluxes(curve.table, curve.new, output, named=named) if len(curve) else _say_nothing()
     if not len(curve) and options["fail_empty"]:
         ctx.exit(NOTHING_FOUND)
     if failed:

@@ -14,6 +14,7 @@ import rich_click as click
 from snapdb.archive.columns import UNITS, Row
 
 from .outputs import write_pieces
+from .session import printable
 
 FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "parquet")
 
@@ -143,7 +144,9 @@ def _align(name: str, text: str) -> str:
 def _format_cell(name: str, value: Any) -> str:
     """Write one value in its column's width, a dash where it is not known."""
     form, _ = _WIDTHS[name]
-    return _align(name, "-") if value is None else format(value, form)
+    if value is None:
+        return _align(name, "-")
+    return format(printable(value) if isinstance(value, str) else value, form)
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -190,11 +193,15 @@ _LINES: dict[str, Callable[[Iterable[Row]], Iterator[str]]] = {
 def _encode_table(rows: list[Row], form: str) -> Iterator[bytes]:
     """Encode rows through an astropy table, with units, masked where a value is not known."""
     from snapdb.archive.listing import make_table
+    from snapdb.archive.table_files import write_text
+    from snapdb.archive.votables import write_votable
 
-    buffer: Any = io.StringIO() if form == "ecsv" else io.BytesIO()
-    make_table(rows).write(buffer, format={"ecsv": "ascii.ecsv"}.get(form, form))
-    content: str | bytes = buffer.getvalue()
-    yield content.encode() if isinstance(content, str) else content
+    buffer = io.BytesIO()
+    if form == "ecsv":
+        write_text(make_table(rows), buffer, "ascii.ecsv")
+    else:
+        write_votable(make_table(rows), buffer)
+    yield buffer.getvalue()
 
 
 def _encode_parquet(rows: Iterable[Row]) -> Iterator[bytes]:

@@ -79,7 +79,8 @@ def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None
     if not len(found):
         say(f"none of {found.targets} targets lies in an image that matches")
         ctx.exit(NOTHING_FOUND if options["fail_empty"] else 0)
-    if report_fluxes(found.table, found.new, output):
+    named = options["name_column"] is not None and not options["no_keep"]
+    if report_fluxes(found.table, found.new, output, named=named):
         ctx.exit(PART_FAILED)
 
 

@@ -59,8 +59,25 @@ def archive_option(command: Command) -> Command:
 
 
 def say(message: str) -> None:
-    """Tell the user something on stderr; stdout is for data."""
-    click.echo(message, err=True)
+    """Tell the user something on stderr, in one line; stdout is for data."""
+    click.echo(printable(message), err=True)
+
+
+def printable(text: str) -> str:
+    """Give a line that does to a terminal what it says: what is no sign of a script comes as its escape.
+
+    Names of files may hold newlines, the codes that move a cursor or change colours, and bytes
+    that are not UTF-8.
+
+    Parameters
+    ----------
+    text
+        Any.
+    """
+    if text.isprintable():
+        return text
+    known = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in known)
 
 
 def _set_archive(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:

@@ -10,7 +10,7 @@ import rich_click as click
 
 from .outputs import check_file, to_path, write_pieces
 from .pictures import check_picture, draw, picture_options
-from .session import Session, archive_option, pass_session
+from .session import Session, archive_option, pass_session, printable
 
 if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
@@ -101,4 +101,4 @@ def _one_line(value: Any) -> str:
         return "-"
     if isinstance(value, dict):
         return "  ".join(f"{name}={_one_line(item)}" for name, item in value.items())
-    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+    return printable(", ".join(str(item) for item in value) if isinstance(value, list) else str(value))

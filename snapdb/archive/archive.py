@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, get_args
+from urllib.parse import unquote
 from uuid import UUID
 
 from snapdb.archive.expand import expand_paths
@@ -314,7 +315,7 @@ class Archive(Finding, Lineage, Measurements, Measuring):
         keys = [self.store.key_of(path), self.store.key_of(path.resolve())]
         if self.registry.find_files(keys):
             return f"is registered in {self.url}"
-        database = Path(self.url.removeprefix("sqlite:///")).resolve()
+        database = Path(unquote(self.url.removeprefix("sqlite:///"))).resolve()
         target = path.resolve()
         if target.parent == database.parent and target.name.startswith(database.name):
             return f"belongs to the registry {self.url}"

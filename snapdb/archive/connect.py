@@ -4,8 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
+from snapdb.archive.expand import show_location
 from snapdb.config import DEFAULT_FOLDER, REGISTRY_NAME, STORE_NAME, Settings, read_settings
 from snapdb.errors import ConfigError, ReadOnlyStoreError
 
@@ -99,7 +100,7 @@ def find_place(settings: Settings) -> Place:
     Raises
     ------
     ConfigError
-        If the URL is of no known kind.
+        If the URL is of no known kind, or the folder's name is not UTF-8.
     """
     text = settings.url or _nearest_folder()
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
@@ -107,18 +108,28 @@ def find_place(settings: Settings) -> Place:
         folder = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100  # links stay
         database = folder / REGISTRY_NAME
         store = Path(settings.store or folder / STORE_NAME)
-        return Place(url=f"sqlite:///{database.as_posix()}", store=store, folder=folder, database=database)
+        return Place(url=_to_url(database), store=store, folder=folder, database=database)
     if scheme.startswith("sqlite"):
         file = Path(unquote(urlsplit(text).path).removeprefix("/")).expanduser().absolute()
         store = Path(settings.store or file.parent / STORE_NAME)
-        return Place(url=f"sqlite:///{file.as_posix()}", store=store, database=file)
+        return Place(url=_to_url(file), store=store, database=file)
     if scheme.split("+")[0] in ("postgresql", "postgres"):
         return Place(url=text, store=Path(settings.store or STORE_NAME).absolute())
     msg = (
-        f"archive {text!r} (from {settings.source}) is of no known kind; "
+        f"archive {scheme}://... (from {settings.source}) is of no known kind; "
         "give a folder, sqlite:///FILE or postgresql://HOST/DATABASE"
     )
-    raise ConfigError(msg, url=text)
+    raise ConfigError(msg, scheme=scheme)
+
+
+def _to_url(database: Path) -> str:
+    """Write the URL of an embedded registry, whatever its folder is called."""
+    try:
+        return f"sqlite:///{quote(database.as_posix())}"
+    except UnicodeEncodeError as err:
+        shown = show_location(database)
+        msg = f"{shown} has bytes in its name that are not UTF-8; an archive needs a folder without them"
+        raise ConfigError(msg, path=shown) from err
 
 
 def _nearest_folder() -> str:

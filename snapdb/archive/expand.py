@@ -2,17 +2,25 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from snapdb.archive.paths import PathLike
+from snapdb.config import REGISTRY_NAME
+from snapdb.errors import ObjectMissingError, StorageError
 from snapdb.model.url import Url, to_url
 
 Location = Path | Url
 """Where a file is: on this machine, or not."""
+_OWN = {REGISTRY_NAME, *(f"{REGISTRY_NAME}-{end}" for end in ("wal", "shm", "journal")), "snapdb.toml"}
+"""Files of an archive, and its settings."""
+_ZARR = ("zarr.json", ".zgroup")
 
 
-def expand_paths(paths: Iterable[PathLike] | PathLike) -> list[Location]:
+def expand_paths(
+    paths: Iterable[PathLike] | PathLike, *, tell: Callable[[str], None] | None = None
+) -> list[Location]:
     """List the files that paths name.
 
     Parameters
@@ -21,11 +29,14 @@ def expand_paths(paths: Iterable[PathLike] | PathLike) -> list[Location]:
         Files, folders (with all that lies below, hidden files left out) and glob
         patterns (``**`` goes through folders); addresses of remote files
         (``https://``, ``http://``, ``s3://``). One path alone will do.
+    tell : callable, optional
+        Told what is passed over in folders; a warning each by default.
 
     Returns
     -------
     list of Path or Url
-        Paths absolute; each once, a folder's in order of name. A file that does not exist,
+        Paths absolute; each once, a folder's in order of name. Below a folder, zarr groups and
+        archives, of which no file is an image by itself, are passed over. A file that does not exist,
         or a pattern that matches nothing, stays in the list, to be refused by name.
 
     Raises
@@ -41,16 +52,52 @@ def expand_paths(paths: Iterable[PathLike] | PathLike) -> list[Location]:
         if url is not None:
             files[url] = None
             continue
-        for file in _expand(text):
+        for file in _expand(text, tell or _warn):
             files[Path(os.path.abspath(file))] = None  # noqa: PTH100  # resolve() follows links
     return list(files)
 
 
-def _expand(text: str) -> Iterator[Path]:
+def show_location(file: Location) -> str:
+    r"""Write where a file is for people: bytes of its name that are not UTF-8 as ``\xe9``."""
+    return str(file).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def find_fault(file: Location) -> StorageError | None:
+    """Tell why a name stands for no file that can be registered.
+
+    Parameters
+    ----------
+    file : Path or Url
+        As :func:`expand_paths` gives it. Remote files are not looked at.
+
+    Returns
+    -------
+    StorageError or None
+        ObjectMissingError where there is no such file; StorageError where its name is not UTF-8,
+        which no database takes as text; None where nothing is wrong.
+    """
+    shown = show_location(file)
+    if shown != str(file):
+        msg = f"{shown} has bytes in its name that are not UTF-8; rename it, or its folder"
+        return StorageError(msg, path=shown)
+    if isinstance(file, Url) or file.is_file():
+        return None
+    what = "is no file" if file.exists() else "does not exist"
+    if glob.has_magic(file.name) and not file.exists():
+        what = "matches no file"
+    return ObjectMissingError(f"{file} {what}; check the name", path=shown)
+
+
+def _warn(text: str) -> None:
+    """Tell a caller who gave no other way."""
+    warnings.warn(text, stacklevel=4)
+
+
+def _expand(text: str, tell: Callable[[str], None]) -> Iterator[Path]:
     """Give the files of one name."""
     path = Path(text).expanduser()
     if path.is_dir():
-        yield from _walk(path)
+        yield from _walk(path, tell)
     elif path.exists() or not glob.has_magic(text):
         yield path
     else:
@@ -58,15 +105,27 @@ def _expand(text: str) -> Iterator[Path]:
         if not found:
             yield path
         for match in found:
-            yield from _walk(match) if match.is_dir() else [match]
+            yield from _walk(match, tell) if match.is_dir() else [match]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Give the files below a folder in order of name."""
+def _walk(folder: Path, tell: Callable[[str], None]) -> Iterator[Path]:
+    """Give the files below a folder in order of name, and tell what is passed over."""
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
-            yield from _walk(entry)
+        what = _name_whole(entry)
+        if what is not None:
+            tell(f"{show_location(entry)} is {what}, and passed over")
+        elif entry.is_dir():
+            yield from _walk(entry, tell)
         else:
             yield entry
+
+
+def _name_whole(entry: Path) -> str | None:
+    """Name what is one thing with all that is in it, and no image; None for other files and folders."""
+    if not entry.is_dir():
+        return "a file of an archive" if entry.name in _OWN else None
+    if any((entry / name).is_file() for name in _ZARR):
+        return "a zarr group"
+    return "an archive" if (entry / REGISTRY_NAME).is_file() else None

@@ -7,7 +7,6 @@
    one by one, so that the refusal names the file that caused it.
 """
 
-import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from snapdb.archive.expand import Location
+from snapdb.archive.expand import Location, find_fault, show_location
 from snapdb.archive.gzip_indexes import index_gzip_files
 from snapdb.archive.placing import key_of, look_at_remote, make_remote_record, name_format
 from snapdb.archive.reading import (
@@ -30,7 +29,6 @@ from snapdb.archive.report import IngestReport
 from snapdb.errors import (
     ChangedFileError,
     ConflictError,
-    ObjectMissingError,
     SnapdbError,
     StorageError,
     UsageError,
@@ -154,17 +152,12 @@ class Ingest:
         return self.report.stopped
 
     def _exists(self, file: Location) -> bool:
-        """Refuse a name that no file has; remote files are looked at later, many at once."""
-        if isinstance(file, Url):
-            return self._stays(file)
-        if file.is_file():
-            return True
-        what = "is no file" if file.exists() else "does not exist"
-        if glob.has_magic(file.name) and not file.exists():
-            what = "matches no file"
-        error = ObjectMissingError(f"{file} {what}; check the name", path=str(file))
-        self._end((file,), OutcomeKind.REFUSED, error=error)
-        return False
+        """Refuse a name that no file has, or no row can hold; remote files are looked at later, together."""
+        error = find_fault(file)
+        if error is not None:
+            self._end((file,), OutcomeKind.REFUSED, error=error)
+            return False
+        return self._stays(file) if isinstance(file, Url) else True
 
     def _stays(self, url: Url) -> bool:
         """Refuse to bring a remote file into the store."""
@@ -361,11 +354,12 @@ class Ingest:
     ) -> None:
         """Note one outcome for each of some files."""
         for path in paths:
+            shown = show_location(path)
             outcome = Outcome(
-                path=str(path),
+                path=shown,
                 outcome=kind,
                 code=error.code if error else None,
-                reason=describe_error(path, error) if error else None,
+                reason=describe_error(shown, error) if error else None,
                 image_ids=ids,
                 warnings=warnings,
             )

@@ -10,7 +10,9 @@ from snapdb.archive.described import DescribedImage
 from snapdb.archive.guard import check_output
 from snapdb.archive.paths import PathLike
 from snapdb.archive.positions import load_arrow
+from snapdb.archive.votables import write_votable
 from snapdb.errors import ConfigError, UsageError
+from snapdb.formats.table_fits import write_table_fits
 from snapdb.model.image import ImageRecord
 from snapdb.storage import write_atomically
 
@@ -219,8 +221,11 @@ def _write(records: Iterable[ImageRecord], stream: BinaryIO, suffix: str) -> int
     from io import TextIOWrapper
 
     table = to_table(records)
-    if suffix not in (".csv", ".ecsv"):
-        table.write(stream, format=_TABLES[suffix])
+    if suffix == ".fits":
+        write_table_fits(table, stream)
+        return len(table)
+    if _TABLES[suffix] == "votable":
+        write_votable(table, stream)
         return len(table)
     text = TextIOWrapper(stream, encoding="utf-8", newline="")
     try:

@@ -218,6 +218,6 @@ def _processes(jobs: int) -> "Iterator[Executor]":
         yield pool
 
 
-def describe_error(path: Location, error: SnapdbError) -> str:
+def describe_error(path: Location | str, error: SnapdbError) -> str:
     """Say why a file was refused, without naming it twice."""
     return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")

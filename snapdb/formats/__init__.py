@@ -7,7 +7,7 @@ module           holds
 ``grouping``     which files belong together, by name
 ``read``         :class:`PlaneReader`: a box of a plane from its layout
 ``rows``         rows of raw planes in plain files, without a plan
-``write``        planes as a FITS file
+``write``        planes as a FITS file; ``table_fits``: tables, in ASCII alone
 ``header``       headers as astropy's: read, cropped, made
 ``wcs``          world coordinates, with the tables that other HDUs hold
 ``scan``         the byte index: a bounded walk over headers

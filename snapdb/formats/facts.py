@@ -234,7 +234,8 @@ def _find_properties(lookup: Lookup, rule: Mapping[str, Any]) -> dict[str, Any]:
     for spec in rule.get("cards", ()):
         value, _ = lookup.get(spec)
         # Of a tree's key, which is a path, the last part; what is named, where that is a name.
-        name = spec.partition("@")[0].removesuffix(".NAME").rpartition(".")[2].lower().replace("-", "_").replace(" ", "_")
+        name = spec.partition("@")[0].removesuffix(".NAME").rpartition(".")[2]
+        name = name.lower().replace("-", "_").replace(" ", "_")
         if value is not None and name not in properties and not _is_strange(value):
             properties[name] = value
     return properties

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snapdb.errors import CorruptFileError
+from snapdb.errors import CorruptFileError, ProjectionError
+from snapdb.formats.moment import measure_gap
 from snapdb.formats.quiet import caught_warnings
 from snapdb.formats.source import open_source
 from snapdb.formats.wcs import to_header_text
 from snapdb.pixels.box import Box
-from snapdb.sky.dialects import is_wcs_card
+from snapdb.sky.dialects import is_wcs_card, mend_header
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -37,17 +38,29 @@ _MORE_OF_WCS = re.compile(
     r"|(WCSAXES|WCSNAME|LONPOLE|LATPOLE|RADESYS|EQUINOX)[A-Z]"
 )
 """What goes with coordinates but is no part of them, and alternate ones, which no longer hold elsewhere."""
+_BEYOND = re.compile(
+    r"(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|CNAME|CRDER|CSYER)[3-9][A-Z]?|WCSAXES[A-Z]"
+    r"|(CD|PC)([3-9]_\d|\d_[3-9])[A-Z]?|(PV|PS)[3-9]_\d+[A-Z]?"
+)
+"""Of the coordinates, what is about axes beyond the second, and how many axes alternate ones have."""
 _NOT_WCS_ALONE = frozenset({"MJD-OBS", "DATE-OBS"})
 _OTHER_TIMES = re.compile(
     r"(DATE|MJD|JD)[-_](OBS|BEG|END|AVG|MID|START|STA|STOP|REF)|TSTART|TSTOP|TIME[-_](OBS|BEG|END|AVG)|TIMEOFFS"
     r"|(MJD|JD|DATE)REF[IF]?"
 )
 """Keywords whose values are in the scale that TIMESYS names (FITS Standard 4.0, section 9)."""
+_IS_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d*)?")
+"""A date with a time of day (FITS Standard 4.0, section 9.1.1)."""
 OF_STORAGE = re.compile(
     r"^(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|[PG]COUNT|GROUPS|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|ZDATASUM"
     r"|ZHECKSUM|INHERIT|LTV\d|LTM\d_\d|BSOFTEN|BOFFSET)$"
 )
 """Keywords that say how the numbers are stored, which a file made anew says for itself."""
+_OF_FILE = frozenset({"BLOCKED", "DATE", "LONGSTRN"})
+"""Keywords about the file that was read; DATE is when its HDU was made (FITS Standard 4.0, 4.4.2.1)."""
+_COMMENTARY = frozenset({"", "COMMENT", "HISTORY"})
+_CARD, _SHORT = 80, 40
+_LONG_STRINGS = ("LONGSTRN", "OGIP 1.0", "Strings may go on in CONTINUE cards")
 
 
 def is_own_wcs_card(keyword: str) -> bool:
@@ -55,6 +68,32 @@ def is_own_wcs_card(keyword: str) -> bool:
     if keyword in _NOT_WCS_ALONE or OF_STORAGE.match(keyword):
         return False
     return is_wcs_card(keyword) or _MORE_OF_WCS.fullmatch(keyword) is not None
+
+
+def is_of_file(keyword: str) -> bool:
+    """Say whether a card is about the file that was read and its HDU, and untrue of one made anew."""
+    return keyword in _OF_FILE or OF_STORAGE.match(keyword) is not None
+
+
+def drop_repeated(header: "Header") -> "Header":
+    """Give a header with each keyword once, and its first card, which is the one that astropy reads."""
+    from astropy.io.fits import Header
+
+    seen: set[str] = set()
+    kept = []
+    for card in header.cards:
+        if card.keyword in _COMMENTARY or card.keyword not in seen:
+            kept.append(card)
+            seen.add(card.keyword)
+    return Header(kept)
+
+
+def announce_long_strings(header: "Header") -> None:
+    """Say before the first string over several cards that there are such; validators ask for it."""
+    for number, card in enumerate(header.cards):
+        if isinstance(card.value, str) and len(card.value) > _SHORT and len(card.image) > _CARD:
+            header.insert(number, _LONG_STRINGS)
+            return
 
 
 def read_header(path: str | Path, hdu: int) -> "Header":
@@ -131,12 +170,12 @@ def crop_header(header: "Header", wcs_header: "Header | None", box: Box) -> "Hea
     astropy.io.fits.Header
         With the cutout's NAXIS1 and NAXIS2, and LTV1 and LTV2 that lead back to
         the parent's (and its parent's) pixels; without what belongs to the
-        parent's storage.
+        parent's file and storage.
     """
     from astropy.io.fits import Header
 
     origin = [_number(header.get(f"LTV{axis}"), 0.0) for axis in (1, 2)]
-    cards = [c for c in header.cards if not OF_STORAGE.match(c.keyword)]
+    cards = [c for c in header.cards if not is_of_file(c.keyword)]
     cropped = Header(cards) if wcs_header is None else _with_wcs(cards, wcs_header)
     cropped.insert(0, ("NAXIS", 2))
     cropped.insert(1, ("NAXIS1", box.width))
@@ -183,6 +222,53 @@ def make_header(wcs_header: "Header | None", facts: Mapping[str, Any]) -> "Heade
     return header
 
 
+def with_plain_wcs(header: "Header") -> "Header":
+    """Give the header of an image of two axes, which says its coordinates once and of these axes alone.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        As the original has it, perhaps of more axes, or with CD and PC side by side; left as it is.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        Its coordinates are the original's cards as :func:`snapdb.sky.dialects.mend_header` reads
+        them, to the last digit, WCSAXES before all others (FITS Standard 4.0, section 8.1).
+        As it was where there are none of the sky.
+    """
+    from astropy.io.fits import Header
+
+    try:
+        mended, _ = mend_header(header)
+    except ProjectionError:
+        return header.copy()
+    own = {c.keyword: c for c in mended.cards if _is_primary(c.keyword) and c.keyword != "WCSAXES"}
+    kept: list[Any] = []
+    first = last = None
+    for card in header.cards:  # each where it stands: wcslib minds the order of a plate's
+        first = len(kept) if first is None and is_own_wcs_card(card.keyword) else first
+        if card.keyword in own:
+            kept.append(_in_new_form(own.pop(card.keyword)))
+            last = len(kept)
+        elif not (_is_primary(card.keyword) or _BEYOND.fullmatch(card.keyword)):
+            kept.append(card)
+    kept[last:last] = own.values()
+    kept.insert(first or 0, ("WCSAXES", 2, "Number of axes"))
+    return Header(kept)
+
+
+def _in_new_form(card: Any) -> Any:
+    """Give a card of PC00i00j, which readers warn of, as PCi_j."""
+    keyword = re.sub(r"^(PC|CD)00(\d)00(\d)$", r"\1\2_\3", card.keyword)
+    return card if keyword == card.keyword else (keyword, card.value, card.comment)
+
+
+def _is_primary(keyword: str) -> bool:
+    """Say whether a card is of the primary coordinates."""
+    return is_own_wcs_card(keyword) and is_wcs_card(keyword)
+
+
 def with_facts(header: "Header", facts: Mapping[str, Any], wcs_header: "Header | None" = None) -> "Header":
     """Give a header that says what is known of an image now, in the keywords of snapdb's own.
 
@@ -191,7 +277,8 @@ def with_facts(header: "Header", facts: Mapping[str, Any], wcs_header: "Header |
     header : astropy.io.fits.Header
         Of the image; left as it is.
     facts : mapping
-        As :func:`make_header`; the card of a fact that is None is taken out.
+        As :func:`make_header`; the card of a fact that is None is taken out. ``date_obs`` is
+        the original's DATE-OBS where the header has none, such as that of an extension.
     wcs_header : astropy.io.fits.Header, optional
         Coordinates that replace the header's: needed where these name tables in other
         HDUs of the original.
@@ -199,7 +286,8 @@ def with_facts(header: "Header", facts: Mapping[str, Any], wcs_header: "Header |
     Returns
     -------
     astropy.io.fits.Header
-        With the start in UTC. Where the header's times were in another scale, those
+        With the start in UTC; DATE-OBS stays as it is where it says that start, as far as its
+        digits and those of the MJD go. Where the header's times were in another scale, those
         of them that no fact replaces are left out: TIMESYS speaks of all of them.
     """
     said = header.copy() if wcs_header is None else _with_wcs(header.cards, wcs_header)
@@ -209,8 +297,17 @@ def with_facts(header: "Header", facts: Mapping[str, Any], wcs_header: "Header |
     if facts.get("mjd") is not None and not _is_utc(said.get("TIMESYS")):
         for keyword in {c.keyword for c in said.cards if _OTHER_TIMES.fullmatch(c.keyword)}:
             said.remove(keyword, remove_all=True)
-    said.update(make_header(None, facts))
+    made = make_header(None, facts)
+    if "DATE-OBS" in made:  # the original's has digits that may never have been in an MJD
+        original = said.get("DATE-OBS", facts.get("date_obs"))
+        made["DATE-OBS"] = original if _says_start(original, made["MJD-OBS"]) else made["DATE-OBS"]
+    said.update(made)
     return said
+
+
+def _says_start(text: object, mjd: float) -> bool:
+    """Say whether a date has a time of day, which is that of an MJD, UTC."""
+    return isinstance(text, str) and bool(_IS_MOMENT.fullmatch(text)) and measure_gap(mjd, text) == 0.0
 
 
 def _is_utc(timesys: object) -> bool:
@@ -230,7 +327,7 @@ def _with_wcs(cards: Iterable[Any], wcs_header: "Header") -> "Header":
 
 def _add_wcs(header: "Header", wcs_header: "Header") -> None:
     """Add the cards of coordinates, save those that are about something else."""
-    for card in wcs_header.cards:
+    for card in drop_repeated(wcs_header).cards:  # wcslib writes the PV of a ZPN twice
         if is_own_wcs_card(card.keyword):
             header.append(card, end=True)
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 from snapdb.formats.cards import to_number
@@ -18,7 +19,10 @@ _DATE_ONLY = re.compile(r"^\d{4}-\d{2}-\d{2}$|^\d{1,2}/\d{1,2}/\d{2}$")
 _TIME = re.compile(r"^\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?$")
 _TIMES = ("TIME-OBS", "TIME_OBS", "UTSTART", "UTC-OBS", "UTIME", "UT", "UT-STR")
 """Where the time of day stands that belongs to a date, if the map does not say."""
-_PAIR = (("MJD-OBS", "DATE-OBS"), ("MJD_OBS", "DATE_OBS"))
+_PAIR = (("MJD-OBS", "DATE-OBS"), ("MJD_OBS", "DATE_OBS"), ("MJD-BEG", "DATE-BEG"))
+_CLOCK = re.compile(r"[T ]\d{1,2}:\d{2}(:\d{2}(?:\.(\d*))?)?")
+_CLOSE_S = 0.1
+"""Seconds within which two cards say the same time, whatever their digits."""
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -76,7 +80,7 @@ def find_mjd(lookup: Lookup, rules: Sequence[Mapping[str, Any]], exptime: float 
         elif start.date_only:
             dates.append((value, start))
         else:
-            _warn_of_contradiction(lookup)
+            _warn_of_contradiction(lookup, start.where)
             return _take(lookup, rule, start, exptime)
     _warn_of_no_time(lookup, dates)
     return None
@@ -101,20 +105,53 @@ def _warn_of_no_time(lookup: Lookup, dates: Sequence[tuple[Any, _Start]]) -> Non
     lookup.warn(f"{start.where} = {value!r} is a date without a time of day; the start is left open")
 
 
-def _warn_of_contradiction(lookup: Lookup) -> None:
-    """Tell of an MJD and a date of the observation that lie more than a day apart."""
+def _warn_of_contradiction(lookup: Lookup, taken: str) -> None:
+    """Tell of an MJD and a date of the observation that are not one time; both are the start (9.2.2)."""
     for mjd_card, date_card in _PAIR:
         (number, mjd_where), (day, date_where) = lookup.get_number(mjd_card), lookup.get(date_card)
         scale = find_scale(lookup.get("TIMESYS")[0])
         if number is None or day is None or scale is None or not _EARLIEST < number < _LATEST:
             continue
         text = str(day).strip()
-        said = to_utc(text, scale)
-        if said is None:
-            continue
-        least, greatest = said - 1.0, said + (2.0 if _DATE_ONLY.match(text) else 1.0)
-        if not least <= number <= greatest:
-            lookup.warn(f"{mjd_where} = {number!r} and {date_where} = {text!r} are more than a day apart")
+        apart = measure_gap(number, text, scale)
+        if apart:
+            how = f"{apart:.3g} s" if apart < 86_400.0 else "more than a day"
+            lookup.warn(
+                f"{mjd_where} = {number!r} and {date_where} = {text!r} are {how} apart; {taken} is taken"
+            )
+
+
+def measure_gap(mjd: float, text: str, scale: str = "utc") -> float | None:
+    """Measure how far apart an MJD and a date of one time are, beyond what their digits leave open.
+
+    Parameters
+    ----------
+    mjd : float
+        In `scale`. A whole one stands for its day.
+    text : str
+        ISO date; one without a time of day stands for its day.
+    scale : str
+        As :func:`snapdb.formats.scales.find_scale` gives it.
+
+    Returns
+    -------
+    float or None
+        Seconds; 0.0 where they differ by no more than one unit of the last digit of either (headers
+        cut digits off as well as round them) or a tenth of a second, or where one stands for a day
+        and they are no more than a day apart. None where one of them is no time that exists.
+    """
+    number, said = to_utc(mjd, scale), to_utc(text, scale)
+    if number is None or said is None:
+        return None
+    apart = (number - said) * 86_400.0
+    clock = _CLOCK.search(text)
+    if clock is None or mjd.is_integer():
+        is_close = -86_400.0 <= apart <= (172_800.0 if _DATE_ONLY.match(text) else 86_400.0)
+    else:
+        of_text = 10.0 ** -len(clock.group(2) or "") if clock.group(1) else 60.0
+        of_mjd = 86_400.0 * 10.0 ** int(Decimal(repr(mjd)).as_tuple().exponent)
+        is_close = abs(apart) <= max(_CLOSE_S, of_text, of_mjd)
+    return 0.0 if is_close else abs(apart)
 
 
 def _read_time(lookup: Lookup, rule: Mapping[str, Any], value: Any, where: str) -> _Start | None:

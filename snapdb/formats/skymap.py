@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapdb.errors import CorruptFileError, ObjectMissingError, UnknownFormatError
+from snapdb.formats.header import announce_long_strings
 from snapdb.formats.quiet import caught_warnings
 from snapdb.types import IntArray
 
@@ -36,6 +37,8 @@ class SkyColumns:
     """Shape (columns, cells)."""
     cards: Mapping[str, Any]
     """The table's header."""
+    unit: str | None = None
+    """Of the values."""
 
 
 def write_skymap(out: BinaryIO, columns: SkyColumns) -> None:
@@ -46,17 +49,16 @@ def write_skymap(out: BinaryIO, columns: SkyColumns) -> None:
     out : binary file
         Where the bytes go.
     columns : SkyColumns
-        The map; `cards` are further cards, and may set ``BUNIT``, the unit of the values.
+        The map; `cards` are further cards.
     """
     from astropy.io import fits
 
-    unit = columns.cards.get("BUNIT")
     kind = "D" if columns.values.dtype.kind == "f" else "J"
     table = fits.BinTableHDU.from_columns(
         [
             fits.Column(name=_PIXEL, format="K", array=columns.cells),
             *(
-                fits.Column(name=title, format=kind, array=row, unit=unit)
+                fits.Column(name=title, format=kind, array=row, unit=columns.unit)
                 for title, row in zip(_titles(columns.names), columns.values, strict=True)
             ),
         ],
@@ -73,6 +75,7 @@ def write_skymap(out: BinaryIO, columns: SkyColumns) -> None:
         NAMES_CARD: json.dumps(columns.names),
     }
     table.header.update(cards)
+    announce_long_strings(table.header)
     primary = fits.PrimaryHDU()
     primary.header["SDBVERS"] = (version("snapdb"), "Version of snapdb that wrote the file")
     fits.HDUList([primary, table]).writeto(out, checksum=True)

@@ -7,7 +7,7 @@ primary HDU  ``SDBKIND = 'CUTOUTS'``; RA, DEC of the position, ICRS degrees; ALI
              whether all layers are on one grid; SDBFLAGS, names and bits of flags as JSON
 EPOCHS       a row an image: its facts; a column for each plane, DATA, NOISE, FLAGS ...,
              with TDIM (columns, rows); WCS, the cards of its coordinates, 80 characters
-             each, one after the other
+             each, one after the other; text that is not ASCII is written as its escape
 MISSING      a row for each image that has no layer, with its reason; left out where there is none
 ===========  ==================================================================
 """
@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from snapdb.errors import CorruptFileError, ObjectMissingError, UnknownFormatError
+from snapdb.formats.header import announce_long_strings
 from snapdb.formats.quiet import caught_warnings
+from snapdb.formats.table_fits import encode_columns
 from snapdb.types import PixelArray
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ def write_stack_fits(
     hdus[1].header["SDBPLANE"] = (json.dumps(list(planes)), "Columns that are planes")
     if len(missing):
         hdus.append(_to_hdu(missing, "MISSING"))
+    for hdu in hdus:
+        announce_long_strings(hdu.header)
     with caught_warnings():
         fits.HDUList(hdus).writeto(out, checksum=True)
 
@@ -125,6 +129,7 @@ def _to_hdu(table: "Table", name: str) -> "BinTableHDU":
     from astropy.io import fits
 
     rows = table.copy()
+    encode_columns(rows)
     for column in rows.itercols():
         if hasattr(column, "mask"):
             kind = column.dtype.kind

@@ -29,7 +29,7 @@ STATE_CARD = "SDBCUT"
 """Keyword of a cutout's place and meta, as JSON, in files that :mod:`snapdb.formats.write` writes of it."""
 _KEYS = {"sci": "image", "err": "err", "dq": "flags"}
 """EXTNAME that :mod:`snapdb.formats.write` gives -> key."""
-_UNSAID = frozenset({"", "COMMENT", "HISTORY", "END", "CONTINUE", "DATE", "SDBVERS"})
+_UNSAID = frozenset({"", "COMMENT", "HISTORY", "END", "CONTINUE", "DATE", "LONGSTRN", "SDBVERS"})
 _TEXT = re.compile(r"[ -~]*")
 _KEYWORD = re.compile(r"[ -<>-~]{1,60}")  # all of ASCII but the sign that ends a keyword
 _LONGEST = 1000
@@ -206,7 +206,10 @@ def _without_storage(header: "Header") -> "Header":
 
 
 def _classic_header(meta: Mapping[str, Any]) -> "Header":
-    """Write meta as stdpipe's keywords, as far as keywords go; the first of two keys of one name stays."""
+    """Write meta as stdpipe's keywords, as far as keywords go; the first of two keys of one name stays.
+
+    There is no LONGSTRN before long strings: stdpipe would read it as a key of meta.
+    """
     from astropy.io.fits import Header
 
     header = Header()

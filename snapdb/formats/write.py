@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from snapdb.errors import ShapeError
-from snapdb.formats.header import OF_STORAGE, is_own_wcs_card, to_header
+from snapdb.formats.header import (
+    announce_long_strings,
+    drop_repeated,
+    is_of_file,
+    is_own_wcs_card,
+    to_header,
+)
 from snapdb.formats.quiet import caught_warnings
 from snapdb.types import PixelArray
 
@@ -125,18 +131,19 @@ def _primary_header(header: "Header", extra: Mapping[str, Any]) -> "Header":
     """Give the primary HDU what is no coordinates, and who wrote the file."""
     from astropy.io.fits import Header
 
-    primary = Header([c for c in header.cards if not _is_of_planes(c.keyword)])
+    primary = drop_repeated(Header([c for c in header.cards if not _is_of_planes(c.keyword)]))
     for keyword in ("EXTNAME", "EXTVER", "EXTLEVEL"):
         primary.remove(keyword, ignore_missing=True, remove_all=True)
     primary["SDBVERS"] = (version("snapdb"), "Version of snapdb that wrote the file")
     for keyword, value in extra.items():
         primary[keyword] = value
+    announce_long_strings(primary)
     return primary
 
 
 def _plane_header(header: "Header", name: str, flag_bits: Mapping[str, int]) -> "Header":
     """Give an extension the image's header, with the units of its own plane."""
-    own = header.copy()
+    own = drop_repeated(header)
     for keyword in {c.keyword for c in own.cards if _is_replaced(c.keyword)}:
         own.remove(keyword, ignore_missing=True, remove_all=True)
     for keyword in ("EXTNAME", "EXTVER", "EXTLEVEL"):
@@ -145,6 +152,7 @@ def _plane_header(header: "Header", name: str, flag_bits: Mapping[str, int]) -> 
         for keyword in _OF_DATA:
             own.remove(keyword, ignore_missing=True, remove_all=True)
         _add_flags(own, flag_bits)
+    announce_long_strings(own)
     return own
 
 
@@ -159,14 +167,14 @@ def _add_flags(header: "Header", flag_bits: Mapping[str, int]) -> None:
 
 def _is_of_planes(keyword: str) -> bool:
     """Say whether a card belongs to the planes alone."""
-    return OF_STORAGE.match(keyword) is not None or is_own_wcs_card(keyword) or keyword.startswith("MP_")
+    return is_of_file(keyword) or is_own_wcs_card(keyword) or keyword.startswith("MP_")
 
 
 def _is_replaced(keyword: str) -> bool:
     """Say whether an extension says a thing for itself: how it is stored, and which bits its flags have."""
     if keyword.startswith("LT"):
         return False
-    return OF_STORAGE.match(keyword) is not None or keyword.startswith("MP_")
+    return is_of_file(keyword) or keyword.startswith("MP_")
 
 
 def _storable(array: PixelArray) -> PixelArray:

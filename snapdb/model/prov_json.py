@@ -16,6 +16,9 @@ from snapdb.model.provenance import Provenance
 PREFIXES = {"id": "urn:uuid:", "software": "urn:snapdb:software:", "snapdb": "urn:snapdb:term:"}
 """Of the qualified names that are written."""
 
+_UNITS = {"mjd": {"mjd_unit": "d", "mjd_scale": "UTC"}, "exptime": {"exptime_unit": "s"}}
+"""Fact -> what says how its number is meant; PROV's attributes have no place for it."""
+
 _FACTS = ("kind", "filepath", "hdu", "band", "mjd", "exptime", "observation_id", "sca", "instrument")
 
 Document: TypeAlias = dict[str, dict[str, Any]]
@@ -81,6 +84,8 @@ def _add_image(document: Document, one: Ancestry) -> None:
     """Add an image with what generated it, and what it was derived from."""
     image, activity = _name(one.image.id), _name(one.provenance.id)
     facts = {name: getattr(one.image, name) for name in _FACTS}
+    for name, how in _UNITS.items():
+        facts |= how if facts[name] is not None else {}
     label = f"{one.image.kind} {one.image.filepath}[{one.image.hdu}]"
     document.setdefault("entity", {})[image] = {"prov:label": label, **_attributes(facts)}
     _relate(document, "wasGeneratedBy", {"prov:entity": image, "prov:activity": activity})

@@ -15,6 +15,8 @@ from snapdb.errors import ConfigError, NotFoundError, ReadOnlyStoreError, Regist
 WRITES = "snapdb_writes"
 """Execution option of connections that are going to write."""
 
+_EXPECTED = "expected sqlite:///FILE or postgresql://HOST/DATABASE"
+_ENCODING = "in user, password and database, write @ as %40, : as %3A, / as %2F, ? as %3F and % as %25"
 _BUSY_MS = 30_000
 _CONNECT_S = 10
 
@@ -35,26 +37,41 @@ def read_url(url: str) -> URL:
     Raises
     ------
     ConfigError
-        If it is of no known kind. The message does not hold the password.
+        If it is of no known kind, or its parts cannot be told apart. The message holds no
+        password, nor what may be a part of one.
     """
     try:
+        url.encode()
         parsed = make_url(url)
+    except UnicodeEncodeError as err:
+        msg = f"the registry's URL, or its folder, is not UTF-8 at {url[err.start :]!a}; choose another name"
+        raise ConfigError(msg) from err
     except (ArgumentError, ValueError) as err:
-        msg = "the registry's URL cannot be read; expected sqlite:///FILE or postgresql://HOST/DATABASE"
+        msg = f"the registry's URL cannot be read; {_EXPECTED}; {_ENCODING}"
         raise ConfigError(msg) from err
     kind = parsed.drivername.split("+")[0]
     if kind in ("postgresql", "postgres"):
+        _check_parts(url, parsed)
         return parsed.set(drivername="postgresql+psycopg")
     if kind == "sqlite" and parsed.database and parsed.database != ":memory:":
         return parsed.set(drivername="sqlite+pysqlite")
-    shown = parsed.render_as_string(hide_password=True)
-    msg = f"registry {shown} is of no known kind; expected sqlite:///FILE or postgresql://HOST/DATABASE"
-    raise ConfigError(msg, url=shown)
+    msg = f"registry {kind}://... is of no known kind; {_EXPECTED}"
+    raise ConfigError(msg, kind=kind)
+
+
+def _check_parts(text: str, parsed: URL) -> None:
+    """Refuse a server's URL whose user, password and host may have been split at a wrong place."""
+    place, _, query = text.partition("://")[2].partition("?")
+    if place.count("@") > 1 or "@" in query or ("@" in place and parsed.username is None):
+        msg = f"the registry's URL has an @ that is not before the host; {_ENCODING}"
+        raise ConfigError(msg)
 
 
 def show_url(url: URL) -> str:
-    """Write a URL for people: no driver, no password."""
-    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+    """Write a URL for people: no driver, no password, nor another secret behind the question mark."""
+    secret = [name for name in url.query if "pass" in name.lower() or "secret" in name.lower()]
+    shown = url.set(drivername=url.get_backend_name()).difference_update_query(secret)
+    return shown.render_as_string(hide_password=True)
 
 
 def make_engine(
@@ -79,6 +96,11 @@ def make_engine(
     -------
     sqlalchemy.Engine
         Safe to use from several threads.
+
+    Raises
+    ------
+    ConfigError
+        If hosts and ports behind the question mark do not fit each other.
     """
     pool: dict[str, Any] = {"pool_size": 8, "max_overflow": 24} if pooled else {"poolclass": NullPool}
     if url.get_backend_name() == "postgresql":
@@ -92,7 +114,11 @@ def make_engine(
             pool["isolation_level"] = "AUTOCOMMIT"
         elif pooled:
             pool["pool_pre_ping"] = True
-        return create_engine(url, connect_args=arguments, **pool)
+        try:
+            return create_engine(url, connect_args=arguments, **pool)
+        except ArgumentError as err:
+            msg = f"registry {show_url(url)} cannot be read: {err}; correct what is behind the ?"
+            raise ConfigError(msg, url=show_url(url)) from err
     engine = create_engine(
         _sqlite_url(url, read_only=read_only), connect_args={"timeout": _BUSY_MS / 1000}, **pool
     )

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from snapdb.errors import (
+    ConfigError,
     ConflictError,
     ReadOnlyStoreError,
     RegistryError,
@@ -27,6 +28,7 @@ _POSTGRES: tuple[tuple[str, type[SnapdbError], str], ...] = (
     ("25006", ReadOnlyStoreError, "the registry was opened for reading only"),
     ("42501", RegistryError, "the user has not the rights for this; ask the owner of the database"),
     ("42P01", RegistryError, "a table is missing; run `snapdb migrate`"),
+    ("01S00", ConfigError, "a part of its URL is not understood, or not offered; correct it"),
     ("40", RegistryUnavailableError, "another writer was in the way; try again"),
     ("55P03", RegistryUnavailableError, "another writer holds a lock; try again"),
     ("28", RegistryError, "{role}; give a user of that server, and the password by PGPASSWORD or ~/.pgpass"),
@@ -45,6 +47,9 @@ _REFUSALS: tuple[tuple[str, str], ...] = (
     ("no pg_hba.conf entry|pg_hba.conf rejects", "28000"),
     ("is not permitted to log in", "28000"),
     ("permission denied for database", "42501"),
+    # X/Open's state of an invalid attribute in what names a connection.
+    (r'invalid "?\w+"? value:|invalid (connection option|integer value|port number)', "01S00"),
+    ("server does not support SSL", "01S00"),
 )
 """What a server says that refuses a connection -> the SQLSTATE that it means."""
 _SQLITE: tuple[tuple[str, type[SnapdbError], str], ...] = (
@@ -77,6 +82,8 @@ def translated(url: str) -> Iterator[None]:
         If a value cannot be stored.
     ConflictError
         If it clashes with what is stored.
+    ConfigError
+        If an option of the URL is unknown, or cannot have its value.
     ReadOnlyStoreError
         If the registry cannot be written to.
     RegistryUnavailableError
@@ -86,6 +93,10 @@ def translated(url: str) -> Iterator[None]:
     """
     try:
         yield
+    except UnicodeEncodeError as err:
+        shown = ascii(err.object)[:80]
+        msg = f"registry {url}: {shown} is not UTF-8, which it neither holds nor is asked for"
+        raise UsageError(msg, url=url) from err
     except PoolTimeoutError as err:
         msg = f"registry {url}: all connections are in use; use fewer threads, or try again"
         raise RegistryUnavailableError(msg, url=url) from err

@@ -23,7 +23,11 @@ _fields_of = attrgetter(*_COLUMNS[1:])
 
 
 def find_files(connection: Connection, keys: Sequence[str]) -> dict[str, FileRecord]:
-    """Find what is known of some files; those that are not known are left out."""
+    """Find what is known of some files; those that are not known are left out.
+
+    A name that is not UTF-8 is never known: no row can hold it.
+    """
+    keys = [key for key in keys if _is_utf_8(key)]
     found: dict[str, FileRecord] = {}
     columns = (*(file.c[name] for name in ("key", *_FINGERPRINT, "format", "id", "state")),)
     for start in range(0, len(keys), _BATCH):
@@ -40,6 +44,11 @@ def find_files(connection: Connection, keys: Sequence[str]) -> dict[str, FileRec
                 id=id_,
             )
     return found
+
+
+def _is_utf_8(text: str) -> bool:
+    """Say whether a name has no byte that is not UTF-8; Python keeps those as lone surrogates."""
+    return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def find_images_in(connection: Connection, file_ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, ...]]:

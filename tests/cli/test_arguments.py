@@ -1,6 +1,7 @@
 """From arguments to files: what is ingested, and where cutouts go."""
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -38,6 +39,19 @@ def test_lists_from_a_file_and_from_standard_input(folder: Path, monkeypatch: py
     assert names(folder, "@list") == ["a.fits", "sub/c.fits.gz"]
     monkeypatch.setattr("sys.stdin", io.StringIO("b.fits\na.fits\n"))
     assert names(folder, "-", "a.fits") == ["b.fits", "a.fits"]
+
+
+def test_lists_hold_names_of_any_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Oracle: os.fsdecode, which gives names as the system's calls do.
+    name = b"latin\xe9.fits"
+    (folder / "list").write_bytes(b"a.fits\n" + name + b"\n")
+    assert names(folder, "@list") == ["a.fits", os.fsdecode(name)]
+    stdin = io.TextIOWrapper(io.BytesIO(name + b"\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert names(folder, "-") == [os.fsdecode(name)]
+    (folder / "list").write_bytes(b"SIMPLE\0")
+    with pytest.raises(click.UsageError, match="the list list holds NUL"):
+        gather_files(["@list"])
 
 
 def test_a_file_whose_name_begins_with_an_at_sign_is_a_file(folder: Path) -> None:
@@ -148,6 +162,6 @@ def test_formats_that_cannot_be_are_refused_by_name(folder: Path, output: str, m
 
 
 def test_a_closed_or_unreadable_standard_input_is_a_wrong_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\xff.fits\n"), encoding="utf-8"))
-    with pytest.raises(click.UsageError, match="standard input cannot be read"):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a.fits\0"), encoding="utf-8"))
+    with pytest.raises(click.UsageError, match="standard input holds NUL"):
         gather_files(["-"])

@@ -1,6 +1,7 @@
 """The commands at work on a small synthetic survey in an embedded archive."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,6 +129,26 @@ def test_a_list_on_standard_input(bench: Bench) -> None:
     )
     assert result.exit_code == 0, result.stderr
     assert "2 unchanged" in result.stderr
+
+
+def test_a_name_does_nothing_to_the_terminal(bench: Bench, tmp_path: Path) -> None:
+    # Oracle: Python's own escapes of the characters; a refusal is a line.
+    name = "bad\nrefused x: y\x1b[31mred.fits"
+    (tmp_path / name).write_text("no image")
+    result = bench.run("ingest", str(tmp_path), str(tmp_path / "gone\x1b.fits"))
+    assert result.exit_code == 4
+    refused = [line for line in result.stderr.splitlines() if line.startswith("refused ")]
+    assert len(refused) == 2
+    assert refused[1].startswith(f"refused {tmp_path}/bad\\nrefused x: y\\x1b[31mred.fits: ")
+    assert "\x1b" not in result.stderr
+    wrong = bench.run("ingest", "@gone\x1b[31m")
+    assert "\x1b" not in wrong.stderr
+    latin = bench.run("ingest", "--explain", str(tmp_path / os.fsdecode(b"latin\xe9.fits")))
+    assert latin.exit_code == 4
+    assert f"{tmp_path}/latin\\xe9.fits: refused, storage: has bytes" in latin.stdout
+    explained = bench.run("ingest", "--explain", str(tmp_path))
+    assert "\x1b" not in explained.stdout
+    assert len(explained.stdout.splitlines()) == 1
 
 
 def test_a_file_that_is_not_there_is_refused_by_name(bench: Bench) -> None:

@@ -6,16 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits, votable
 from astropy.table import QTable, Table
 from click.testing import CliRunner, Result
 from PIL import Image as Pictures
 
 import snapdb
+from snapdb.archive.archive import Archive
 from snapdb.archive.light_curves.light_curve import find_light_curve
 from snapdb.cli import cli
 from snapdb.cli import lightcurve as lightcurve_command
 from snapdb.cli import phot as phot_command
 from snapdb.cli.session import Session
+from snapdb.errors import ReadOnlyStoreError
+from snapdb.registry import Registry
+from snapdb.storage import LocalStore
 from snapdb.testing.skies import Survey, make_survey
 
 assert cli is not None
@@ -87,6 +92,63 @@ def test_every_format_on_standard_output(bench: Bench, tmp_path: Path) -> None:
         assert out.stat().st_size > 0
     nights = json.loads(bench.run(*how, "--nightly", "--format", "json").stdout)
     assert sum(night["n"] for night in nights) <= len(rows)
+
+
+def test_facts_in_fits_have_names_and_comments(bench: Bench, tmp_path: Path) -> None:
+    # Oracle: astropy's reading of the file; FITS 4.0, 7.3.3.1 (ASCII) and 9.2.1 (TIMESYS).
+    out = tmp_path / "a.fits"
+    assert bench.run("--psf", "gaussian:2.8", "--name", "SN α", "-o", str(out)).exit_code == 0
+    header = fits.getheader(out, 1)
+    assert (header["OBJECT"], header["TIMESYS"]) == ("SN \\u03b1", "UTC")
+    assert header["RA"] == bench.survey.supernova.ra
+    assert len(json.loads(header["PROVID"])) == 1
+    for keyword in ("METHOD", "OBJECT", "RA", "DEC", "PROVID", "FLUXUNIT", "QUALBITS", "TIMESYS"):
+        assert header.comments[keyword]
+    listed = tmp_path / "m.fits"
+    command = ["-a", str(bench.archive), "measurements", "-o", str(listed)]
+    assert CliRunner(env={"SNAPDB_URL": ""}).invoke(cli, command).exit_code == 0
+    assert set(Table.read(listed)["name"]) == {"SN \\u03b1"}
+
+
+def test_facts_in_a_votable_have_types_and_their_own_names(bench: Bench, tmp_path: Path) -> None:
+    # Oracle: astropy's reading of the file.
+    out = tmp_path / "a.vot"
+    assert bench.run("--psf", "gaussian:2.8", "--name", "SN α", "-o", str(out)).exit_code == 0
+    table = votable.parse(out).get_first_table()
+    params = {param.name: param for param in table.params}
+    ra = params["target_ra"]
+    assert (ra.value, ra.datatype, str(ra.unit)) == (bench.survey.supernova.ra, "double", "deg")
+    assert params["target_name"].value == "SN α"
+    assert not {field.name for field in table.fields} & set(params)
+    frames = {field.name: field.ref for field in table.fields if field.ref}
+    assert frames == {"mjd": "utc", "ra": "icrs", "dec": "icrs"}
+
+
+def test_a_name_that_comes_too_late_is_said_to(bench: Bench) -> None:
+    how = ("--psf", "gaussian:2.8", "--band", "g")
+    said = "keeps the name that it was kept with"
+    assert said not in bench.run(*how, "--name", "first").stderr
+    assert said in bench.run(*how, "--name", "second").stderr
+    assert said not in bench.run(*how).stderr
+    with snapdb.connect(bench.archive) as archive:
+        assert set(archive.find_measurements().name.tolist()) == {"first"}
+
+
+def test_who_may_not_write_is_told_how_to_measure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A registry that is opened for reading stands for a user without the right to write.
+    registry = bench.archive / "registry.db"
+
+    def connect_read_only(*_: object) -> Archive:
+        return Archive(
+            Registry.open(f"sqlite:///{registry}", read_only=True), LocalStore(bench.archive / "store")
+        )
+
+    monkeypatch.setattr(snapdb, "connect", connect_read_only)
+    how = ("--psf", "gaussian:2.8", "--band", "g")
+    refused = bench.run(*how)
+    assert isinstance(refused.exception, ReadOnlyStoreError)
+    assert "say --no-keep (keep=False)" in str(refused.exception)
+    assert bench.run(*how, "--no-keep").exit_code == 0
 
 
 def test_calls_that_contradict_themselves(bench: Bench, tmp_path: Path) -> None:

@@ -237,6 +237,8 @@ FACTS: list[tuple[str, str, object]] = [
     ("lco/coj1m011-kb05-20150219-0125-e90.fits", "zeropoint", None),
     ("lco/coj1m011-kb05-20150219-0125-e90.fits", "height", 5),
     ("lco/cpt1m012-fl10-20151216-0073-e00.fits.fz", "width", 1040),
+    # DATE-OBS is UTSTART, and UTSTOP = UTSTART + EXPTIME; MJD-OBS is 3.9 s before.
+    ("lco/cpt1m012-fl10-20151216-0073-e00.fits.fz", "mjd", Time("2015-12-16T18:20:48.907").mjd),
     ("des/DES_r.fits", "zeropoint", 30.0),
     ("des/DES_r.fits", "mjd", 56951.13385731),
     ("des/cutout_DES_i.fits", "mjd", 56904.11730269),

@@ -112,6 +112,8 @@ def test_prov_json_is_read_by_the_reference_package(archive: Archive) -> None:
     (entity,) = document.get_record(ids[8])
     attributes = {str(name): value for name, value in entity.attributes}
     assert attributes["snapdb:mjd"] == 60008.5
+    assert (attributes["snapdb:mjd_unit"], attributes["snapdb:mjd_scale"]) == ("d", "UTC")
+    assert "snapdb:exptime_unit" not in attributes  # it has no exposure time
     assert attributes["snapdb:filepath"] == "store/8.fits"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from snapdb.archive.archive import Archive
 from snapdb.archive.ingest import Ingest, IngestPlan
@@ -56,6 +57,10 @@ def test_found_and_cut_like_any_other(registry: Registry, tmp_path: Path, compre
     (cutout,) = archive.cutouts(30.0, -10.0, 21)
     np.testing.assert_array_equal(cutout.data, data[70:91, 90:111])
     np.testing.assert_array_equal(cutout.noise, np.abs(data[70:91, 90:111]) + 1)
+    archive.export(tmp_path / "o.ecsv")
+    (row,) = Table.read(tmp_path / "o.ecsv")  # oracle: what was written into the tree
+    names = (row["facility_name"], row["instrument_name"], row["obs_collection"], row["access_format"])
+    assert names == ("ROMAN", "WFI", "ROMAN/WFI", "application/x-asdf")
     assert not archive.find_images(ra=30.01, dec=-10.0)
 
 

@@ -174,6 +174,26 @@ def test_bands_become_channels(archive: Archive, sources: pd.DataFrame, tmp_path
             np.testing.assert_array_equal(stamps[row][..., channel], cutout.data)
 
 
+def test_who_may_only_read_gets_stamps_all_the_same(
+    registry_url: str, survey: Survey, tmp_path: Path
+) -> None:
+    with Archive(Registry.open(registry_url), LocalStore(tmp_path / "store")) as owner:
+        owner.ingest(survey.files[:1], jobs=1)
+        image = owner.find_images()[0]
+        ra, dec = image.pixel_to_world(image.width / 2, image.height / 2)
+    frame = pd.DataFrame({"RA": [ra], "Dec": [dec], "SourceID": ["s"], "diameter_pixel": [SIDE]})
+    with Archive(Registry.open(registry_url, read_only=True), LocalStore(tmp_path / "store")) as reader:
+        result = Orchestrator(make_config(), archive=reader, output=tmp_path / "s.zarr").execute(frame)
+        assert (result["status"], result["written"]) == ("completed", 1)
+        assert "read" in result["unregistered"] or "cannot be written" in result["unregistered"]
+        assert [p for p in reader.find_provenances() if p.process == "bulk_cutouts"] == []
+    with Archive(Registry.open(registry_url), LocalStore(tmp_path / "store")) as owner:
+        result = Orchestrator(make_config(), archive=owner, output=tmp_path / "t.zarr").execute(frame)
+        assert result["unregistered"] == ""
+        assert [p for p in owner.find_provenances() if p.process == "bulk_cutouts"]
+    np.testing.assert_array_equal(bulk.open(tmp_path / "s.zarr")[0], bulk.open(tmp_path / "t.zarr")[0])
+
+
 def test_a_run_is_known_by_its_provenance(archive: Archive, sources: pd.DataFrame, tmp_path: Path) -> None:
     from snapdb.bulk.catalogue.configured import open_catalogue
     from snapdb.bulk.planning.choosing import plan_run

@@ -1,5 +1,6 @@
 """Every image of one position, against the images one by one, astropy, and the truth of a made sky."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -560,6 +561,30 @@ def test_registered_files_are_never_written_over(mixed: CutoutSet, own: Archive,
             mixed.write(tmp_path / name)
 
 
+def test_the_table_as_parquet_and_json(mixed: CutoutSet, tmp_path: Path) -> None:
+    # Oracle: pyarrow's and the standard library's own readers.
+    pq = pytest.importorskip("pyarrow.parquet")
+    columns = {name: mixed.table[name].tolist() for name in mixed.table.colnames}
+    want = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    arrow = pq.read_table(mixed.write_table(tmp_path / "t.parquet"))
+    assert arrow.to_pylist() == want
+    assert want[4]["band"] is None
+    assert arrow.schema.field("exptime").metadata == {b"unit": b"s"}
+    lines = mixed.write_table(tmp_path / "t.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == want
+    assert json.loads(mixed.write_table(tmp_path / "t.json").read_text(encoding="utf-8")) == want
+
+
+def test_numbers_that_are_not_known_are_marked_in_zarr(mixed: CutoutSet, tmp_path: Path) -> None:
+    # Oracle: the table itself; _FillValue is how CF's readers, xarray among them, know what is missing.
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(str(mixed.write(tmp_path / "out.zarr")), mode="r")
+    unknown = int(np.iinfo(np.int64).min)
+    assert group["sca"][:].tolist() == [unknown] * 4
+    assert group["sca"].attrs["_FillValue"] == group["sca"].fill_value == unknown
+    assert np.isnan(group["zeropoint"].fill_value)
+
+
 @pytest.mark.parametrize("suffix", [".ecsv", ".csv", ".fits", ".vot"])
 def test_the_table_is_a_file_of_every_kind(mixed: CutoutSet, suffix: str, tmp_path: Path) -> None:
     path = mixed.write_table(tmp_path / f"t{suffix}")
@@ -567,6 +592,20 @@ def test_the_table_is_a_file_of_every_kind(mixed: CutoutSet, suffix: str, tmp_pa
     assert [str(v) for v in again["image_id"]] == mixed.table["image_id"].tolist()
     assert [str(v) for v in again["status"]] == ["ok", "ok", "failed", "ok", "ok"]
     assert [float(v) for v in again["mjd"]] == mixed.table["mjd"].tolist()
+
+
+def test_names_that_are_not_ascii_go_into_fits(own: Archive, tmp_path: Path) -> None:
+    # Oracle: Python's own escapes; FITS 4.0, section 7.3.3.1, takes ASCII alone.
+    own.ingest([write_epoch(tmp_path / "ünï ✓" / "x y.fits", 60000.0)], jobs=1)
+    found = cutouts(own, 10.0, -5.0, 11)
+    stack = found.stack().write(tmp_path / "s.fits")
+    table = found.write_table(tmp_path / "t.fits")
+    assert found.table["filepath"][0].endswith("ünï ✓/x y.fits")
+    own.find_images().write(tmp_path / "l.fits")
+    for name, hdu in ((stack, "EPOCHS"), (table, 1), (tmp_path / "l.fits", 1)):
+        with fits.open(name) as hdus:
+            assert hdus[hdu].data["filepath"][0].endswith("\\xfcn\\xef \\u2713/x y.fits")
+    assert CutoutStack.read(stack).table["filepath"][0].endswith("\\u2713/x y.fits")
 
 
 # Real images

@@ -227,6 +227,26 @@ def test_stop_at_the_first_bad_file(archive: Archive, files: list[Path]) -> None
     assert len(report.refused) == 1
 
 
+def test_a_name_that_is_not_utf_8_costs_itself_alone(
+    archive: Archive, files: list[Path], tmp_path: Path
+) -> None:
+    # Oracle: the names as the shell's $'...' writes them; the other files' outcomes without these.
+    folder = tmp_path / "odd"
+    (folder / os.fsdecode(b"deep\xe9")).mkdir(parents=True)
+    for name in (b"latin\xe9.fits", b"deep\xe9/a.fits"):
+        shutil.copy(files[0], folder / os.fsdecode(name))
+    report = archive.ingest([folder, *files], jobs=1)
+    assert report.counts == {"registered": 4, "unchanged": 0, "updated": 0, "refused": 3}
+    told = {outcome.path: outcome.reason for outcome in report.refused}
+    for shown in ("deep\\xe9/a.fits", "latin\\xe9.fits"):
+        assert "not UTF-8; rename it" in str(told[f"{folder}/{shown}"])
+    assert archive.registry.find_files([os.fsdecode(b"latin\xe9.fits")]) == {}
+    with pytest.raises(UsageError, match="not UTF-8"):
+        archive.find_images(band=os.fsdecode(b"\xe9"))
+    lines = report.write(tmp_path / "report.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["path"] for line in lines] == [outcome.path for outcome in report.outcomes]
+
+
 def test_three_file_set_is_one_image(archive: Archive, tmp_path: Path) -> None:
     whole = snapdb.Image(write_image(tmp_path / "whole.fits"))
     folder = tmp_path / "set"

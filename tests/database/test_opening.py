@@ -1,5 +1,6 @@
 """Opening, closing and losing registries."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -9,9 +10,12 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+import snapdb
+from snapdb.archive.guard import check_output
 from snapdb.errors import (
     ConfigError,
     NotFoundError,
+    ObjectExistsError,
     ReadOnlyStoreError,
     RegistryClosedError,
     RegistryError,
@@ -109,6 +113,56 @@ def test_no_message_holds_the_password() -> None:
             Registry.open(url)
         cause: BaseException | None = caught.value
         assert "sesame" not in str(cause)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "u:sesa@me@127.0.0.1:1/x",  # an @ in the password
+        "u/v:sesame@127.0.0.1:1/x",  # a slash in the user
+        "127.0.0.1:1/x?user=u&password=ses@me",
+        "u@v:s@s:s/sesame%d ?@host/db",
+    ],
+)
+def test_a_url_whose_parts_run_together_is_refused_without_a_word_of_it(place: str) -> None:
+    # Oracle: RFC 3986, section 3.2.1: an @ in user or password is written %40.
+    with pytest.raises(ConfigError, match="write @ as %40") as caught:
+        Registry.open(f"postgresql://{place}")
+    assert not any(part in str(caught.value) for part in ("sesa", "me@", "127.0.0.1", "ses@"))
+
+
+def test_secrets_behind_the_question_mark_are_not_shown() -> None:
+    url = "postgresql://u%40v@127.0.0.1:1/x?password=sesame&sslpassword=mellon&sslmode=disable"
+    with pytest.raises(RegistryUnavailableError) as caught:
+        Registry.open(url)
+    assert "registry postgresql://u%40v@127.0.0.1:1/x?sslmode=disable: " in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["1/x?sslmode=bogus", "1/x?nonsense=1", "99999/x", "1/x?host=a&port=b"])
+def test_a_part_of_the_url_that_cannot_be_is_a_wrong_call(part: str) -> None:
+    with pytest.raises(ConfigError, match="correct"):
+        Registry.open(f"postgresql://u@127.0.0.1:{part}")
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"lat\xe9")
+    with pytest.raises(ConfigError, match=r"lat\\xe9/registry.db has bytes in its name that are not UTF-8"):
+        snapdb.init(folder)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match="is not UTF-8 at"):
+        Registry.open(f"sqlite:///{folder}/registry.db")
+
+
+@pytest.mark.parametrize("name", ["ünï ✓", "a%20b", "what?", "a#b", "a+b c"])
+def test_an_archive_lies_where_it_was_asked_for_and_guards_itself(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    with snapdb.init(folder) as archive:
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert archive.count_images() == 0
+        with pytest.raises(ObjectExistsError, match="belongs to the registry"):
+            check_output(folder / "registry.db", overwrite=True)
+    with snapdb.connect(folder) as again:
+        assert again.count_images() == 0
 
 
 def test_a_server_that_does_not_answer_is_unavailable() -> None:

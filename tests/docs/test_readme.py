@@ -1,5 +1,6 @@
 """What README tells a newcomer to type works as printed, on images at the position that it names."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -83,3 +84,14 @@ def test_files_that_readme_names_exist() -> None:
     makefile = (root / "Makefile").read_text(encoding="utf-8")
     assert targets >= {"demo", "test"}
     assert all(re.search(rf"^{t}:", makefile, flags=re.MULTILINE) for t in targets)
+
+
+def test_completion_works_as_printed() -> None:
+    found = re.search(r'`(eval "[^`]*_SNAPDB_COMPLETE[^`]*")`', README)
+    assert found is not None
+    place = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    line = f"{found[1]} && complete -p snapdb"
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, check=False, env={**os.environ, "PATH": place}
+    )
+    assert "_snapdb_completion snapdb" in done.stdout, done.stderr

@@ -140,9 +140,14 @@ class DepthMap:
             "SDBMISS": (self.missed, "Images in which no cell's centre lies"),
         }
         if self.quantity == "exptime":
-            cards |= {"BUNIT": "s", "SDBLEFT": (self.left_out, "Images without exposure time")}
+            cards["SDBLEFT"] = (self.left_out, "Images without exposure time")
         columns = SkyColumns(
-            order=self.order, cells=self.cells, names=self.bands, values=self.values, cards=cards
+            order=self.order,
+            cells=self.cells,
+            names=self.bands,
+            values=self.values,
+            cards=cards,
+            unit="s" if self.quantity == "exptime" else None,
         )
         write_skymap(out, columns)
 

@@ -1,10 +1,10 @@
 """Stacks of cutouts as folders in Zarr format 3.
 
 Each plane is an array with dimensions (epoch, y, x), each numeric column of the table one
-with dimension (epoch), NaN or the least integer where it is not known. Text, which Zarr has no
-settled type for, is in the group's attribute ``text``, column by column; the world coordinates are
-the array ``wcs``, bytes of FITS cards of 80 characters. The images without a layer
-are in the attribute ``missing``.
+with dimension (epoch), NaN or the least integer, its ``_FillValue``, where it is not known. Text,
+which Zarr has no settled type for, is in the group's attribute ``text``, column by column; the world
+coordinates are the array ``wcs``, bytes of FITS cards of 80 characters. The images
+without a layer are in the attribute ``missing``.
 """
 
 import json
@@ -143,8 +143,11 @@ def _fill(
         group.create_array(name, data=plane, chunks=chunks, dimension_names=("epoch", "y", "x"))
     numbers = [name for name, (kind, _) in COLUMNS.items() if kind != "str"]
     for name in numbers:
-        group.create_array(name, data=_mask(table[name]), dimension_names=("epoch",))
+        values, empty = _mask(table[name])
+        group.create_array(name, data=values, dimension_names=("epoch",), fill_value=empty)
         group[name].attrs["unit"] = str(table[name].unit or "")
+        if values.dtype.kind == "i":
+            group[name].attrs["_FillValue"] = int(empty)
     texts = [cards.replace("\n", "").encode("ascii") for cards in wcs_cards]
     longest = max(_CARD, *map(len, texts))
     cards = np.frombuffer(b"".join(text.ljust(longest) for text in texts), dtype=np.uint8)
@@ -175,11 +178,11 @@ def _to_json(column: Any) -> list[Any]:
     return [None if value is np.ma.masked else value for value in np.ma.asarray(column).tolist()]
 
 
-def _mask(column: Any) -> PixelArray:
-    """Give the numbers of a column, NaN or the least integer for what is masked."""
+def _mask(column: Any) -> tuple[PixelArray, float]:
+    """Give the numbers of a column, and the one that stands for what is masked: NaN, or the least integer."""
     values = np.ma.asarray(column)
     empty = np.nan if values.dtype.kind == "f" else np.iinfo(values.dtype).min
-    return np.asarray(values.filled(empty))
+    return np.asarray(values.filled(empty)), empty
 
 
 def _unmask(values: PixelArray) -> list[Any]:

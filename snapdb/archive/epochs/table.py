@@ -8,7 +8,9 @@ import numpy as np
 
 from snapdb.archive.epochs.plan import Epoch
 from snapdb.archive.paths import PathLike
-from snapdb.archive.table_files import write_file, write_text
+from snapdb.archive.table_files import write_file, write_json, write_parquet, write_text
+from snapdb.archive.votables import write_votable
+from snapdb.formats.table_fits import write_table_fits
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -44,7 +46,7 @@ COLUMNS: dict[str, tuple[str, str | None]] = {
 the image's pixel that is the cutout's (0, 0); ``planes`` names the image's planes, ``error`` the class of
 what went wrong and ``reason`` its words; ``bad_bits`` are those of the flags, see ``Image.bad_bits``."""
 
-TABLE_FORMATS = {
+ASTROPY_FORMATS = {
     ".ecsv": "ascii.ecsv",
     ".csv": "ascii.csv",
     ".fits": "fits",
@@ -53,6 +55,9 @@ TABLE_FORMATS = {
     ".votable": "votable",
 }
 """Suffix of a table's file -> what astropy calls its format."""
+
+TABLE_FORMATS = {**ASTROPY_FORMATS, ".parquet": "parquet", ".json": "json", ".jsonl": "jsonl"}
+"""Suffix of a table's file -> format: astropy's names, and what is written without it."""
 
 _OF_RECORD = (
     "mjd",
@@ -144,8 +149,18 @@ def write_epoch_table(table: "Table", path: PathLike, *, overwrite: bool = False
     def write(stream: BinaryIO, form: str) -> None:
         if form.startswith("ascii"):
             write_text(table, stream, form)
+            return
+        if form in ("json", "jsonl"):
+            write_json(table, stream, lines=form == "jsonl")
+            return
+        if form == "parquet":
+            write_parquet(table, stream)
+            return
+        rows = with_blanks(table)
+        if form == "fits":
+            write_table_fits(rows, stream)
         else:
-            with_blanks(table).write(stream, format=form)
+            write_votable(rows, stream)
 
     return write_file(path, TABLE_FORMATS, write, overwrite=overwrite)
 

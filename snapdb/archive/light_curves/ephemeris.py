@@ -289,12 +289,12 @@ def _read_table(path: str | Path) -> Any:
     """Read a file of one of astropy's formats."""
     from astropy.table import Table
 
-    from snapdb.archive.epochs.table import TABLE_FORMATS
+    from snapdb.archive.epochs.table import ASTROPY_FORMATS
     from snapdb.errors import FormatError, ObjectMissingError
 
-    form = TABLE_FORMATS.get(Path(path).suffix.lower())
+    form = ASTROPY_FORMATS.get(Path(path).suffix.lower())
     if form is None:
-        msg = f"ephemeris {path}: the suffix says no format; expected one of {', '.join(TABLE_FORMATS)}"
+        msg = f"ephemeris {path}: the suffix says no format; expected one of {', '.join(ASTROPY_FORMATS)}"
         raise UsageError(msg, path=str(path))
     try:
         return Table.read(path, format=form)

@@ -12,7 +12,7 @@ from snapdb.archive.light_curves.forced import Columns, measure_spots
 from snapdb.archive.light_curves.plan import locate, settle
 from snapdb.archive.light_curves.recipe import Recipe
 from snapdb.archive.light_curves.spots import Spots
-from snapdb.errors import UsageError
+from snapdb.errors import ReadOnlyStoreError, RegistryError, UsageError
 from snapdb.model.measurement import MeasurementTable, make_measurements, position_keys
 from snapdb.model.provenance import Provenance
 from snapdb.photometry.calibration import to_njy
@@ -99,6 +99,8 @@ def measure_kept(
     ------
     UsageError
         If what was measured could not be told apart, or a tag would name several provenances.
+    ReadOnlyStoreError, RegistryError
+        If the fluxes shall be kept, and the registry does not let them.
     SnapdbError
         The first that came up, where `ask.on_error` is ``raise``.
     """
@@ -246,11 +248,17 @@ def _keep(
 ) -> None:
     """Keep the rows that were measured, and those whose pixels say why they cannot be."""
     fresh = [n for n in todo.tolist() if spots.epochs[n].is_read and spots.epochs[n].error is None]
-    if fresh or keeping.tag is not None:
-        for one in {p.id: p for p in made_by.values()}.values():
-            archive.add_provenance(one, tag=keeping.tag)
-    if fresh:
-        archive.registry.add_measurements(table[np.array(fresh, dtype=np.int64)])
+    try:
+        if fresh or keeping.tag is not None:
+            for one in {p.id: p for p in made_by.values()}.values():
+                archive.add_provenance(one, tag=keeping.tag)
+        if fresh:
+            archive.registry.add_measurements(table[np.array(fresh, dtype=np.int64)])
+    except (ReadOnlyStoreError, RegistryError) as err:
+        if err.transient:
+            raise
+        msg = f"{err.message}; to measure without keeping anything, say --no-keep (keep=False)"
+        raise type(err)(msg, **err.fields) from err
 
 
 def _explain(epoch: Epoch, quality: int, n_pixels: int) -> str:

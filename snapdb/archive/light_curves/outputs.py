@@ -11,6 +11,8 @@ import numpy as np
 from snapdb.archive.paths import PathLike
 from snapdb.archive.positions import load_arrow
 from snapdb.archive.table_files import write_file, write_text
+from snapdb.archive.votables import write_votable
+from snapdb.formats.table_fits import write_table_fits
 from snapdb.photometry.calibration import NJY_ZEROPOINT, from_njy, limit_magnitude, to_magnitude
 from snapdb.photometry.quality import quality_names
 from snapdb.types import FloatArray
@@ -216,6 +218,19 @@ def _make_lines(table: "Table", form: str) -> Iterator[str]:
         yield json.dumps(list(make_rows(table)), indent=1)
 
 
+_CARDS = {
+    "method": ("METHOD", "How fluxes were measured"),
+    "ra": ("RA", "[deg] Position that was asked for, ICRS"),
+    "dec": ("DEC", "[deg] Position that was asked for, ICRS"),
+    "name": ("OBJECT", "Name of the target"),
+    "provenance": ("PROVID", "How it was measured"),
+    "flux_unit": ("FLUXUNIT", "What a unit of flux is"),
+    "quality_bits": ("QUALBITS", "Bits of the column quality"),
+    "reference": ("REFIMAGE", "Images whose flux was subtracted"),
+}
+"""Fact -> keyword and comment."""
+
+
 def _plain_facts(table: "Table") -> dict[str, str | int | float]:
     """Give the table's meta as headers can hold it; lists and the like as JSON."""
     made: dict[str, str | int | float] = {}
@@ -227,26 +242,19 @@ def _plain_facts(table: "Table") -> dict[str, str | int | float]:
 
 
 def _write_fits(table: "Table", stream: BinaryIO) -> None:
-    """Write FITS; keywords are the first 8 letters of the facts' names."""
-    plain = _flatten(table)
-    for name, value in _plain_facts(table).items():
-        text = value.encode("ascii", "backslashreplace").decode() if isinstance(value, str) else value
-        plain.meta[name.upper()[:8]] = text.replace("\n", " ") if isinstance(text, str) else text
-    plain.write(stream, format="fits")
+    """Write FITS; facts are cards."""
+    cards: dict[str, tuple[str | float, str]] = {}
+    for number, (name, value) in enumerate(_plain_facts(table).items()):
+        keyword, comment = _CARDS.get(name, (name.upper()[:8], name))
+        cards[keyword if keyword not in cards else f"FACT{number}"] = (value, comment)
+    if "mjd" in table.colnames:
+        cards["TIMESYS"] = ("UTC", "Scale of the column mjd")
+    write_table_fits(_flatten(table), stream, cards)
 
 
 def _write_votable(table: "Table", stream: BinaryIO) -> None:
     """Write a VOTable; facts are PARAMs."""
-    from astropy.io.votable import from_table
-    from astropy.io.votable.tree import Param
-
-    made = from_table(_flatten(table))
-    params = made.get_first_table().params
-    for name, value in _plain_facts(table).items():
-        text = str(value)
-        kind = "char" if text.isascii() else "unicodeChar"
-        params.append(Param(made, name=name, datatype=kind, arraysize="*", value=text))
-    made.to_xml(stream)
+    write_votable(_flatten(table), stream, facts=_plain_facts(table))
 
 
 def _flatten(table: "Table") -> "Table":

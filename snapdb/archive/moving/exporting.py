@@ -13,6 +13,7 @@ from snapdb.archive.moving.fields import COLUMNS
 from snapdb.archive.moving.obscore import HeldFile, Publisher, Row, make_rows
 from snapdb.archive.paths import PathLike
 from snapdb.archive.positions import load_arrow
+from snapdb.archive.votables import write_votable as write_table
 from snapdb.errors import UsageError
 from snapdb.storage import write_atomically
 
@@ -260,18 +261,8 @@ def _make_column(name: str, values: Sequence[Any]) -> "MaskedColumn":
 
 def write_votable(blocks: Blocks, stream: BinaryIO) -> int:
     """Write rows as a VOTable, and count them."""
-    import numpy as np
-    from astropy.io.votable import from_table
-
     table = to_obscore_table([row for rows in blocks for row in rows])
-    for name in table.colnames:
-        column = table[name]
-        if column.dtype.kind == "U" and all(map(str.isascii, column.data.data.tolist())):
-            table[name] = np.ma.array(np.char.encode(column.data.data, "ascii"), mask=column.mask)
-            table[name].description, table[name].meta = column.description, column.meta
-    document = from_table(table)
-    document.set_all_tables_format("binary2")  # which alone can say that an integer is not known
-    document.to_xml(stream)
+    write_table(table, stream, binary=True)
     return len(table)
 
 

@@ -5,7 +5,8 @@ What snapdb decides where the standard leaves it to the publisher:
 - ``calib_level``: 3 for what was made of several images (coadd, difference, template, mosaic);
   of others 2 where the AB zero point is known, else 1; 1 for ``raw``, whatever is known.
 - ``obs_collection``: what the caller names; else facility and instrument as the header names
-  them, as the standard advises; else the header map where it is one camera's; else ``snapdb``.
+  them, as the standard advises; else ``snapdb``.
+- ``facility_name``, ``instrument_name``: as the header names them; null where it does not.
 - ``obs_id``: the exposure's; the image's id where there is none.
 - ``obs_publisher_did``: ``ivo://AUTHORITY?ID``. The default authority, ``snapdb.local/images``,
   is registered nowhere: it names images within one archive, and who publishes gives their own.
@@ -45,9 +46,9 @@ AUTHORITY = "snapdb.local/images"
 _AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{2,}(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*")
 _COMBINED = frozenset({"coadd", "difference", "template", "mosaic"})
 _NO_COUNTS = frozenset({"noise", "weight", "mask"})
-_NO_CAMERA = frozenset({None, "generic", "standard", "snappl"})
-"""Header maps that stand for no camera."""
-_WRAPPED = {".gz": "image/x-fits-gzip", ".bz2": "image/x-fits-bzip2"}
+_FACILITY, _CAMERA = ("telescop", "telescope"), ("instrume", "instrument")
+"""Properties that name them: of FITS's cards, of ASDF's trees."""
+_FORMATS = {".gz": "image/x-fits-gzip", ".bz2": "image/x-fits-bzip2", ".asdf": "application/x-asdf"}
 _DAY_S = 86400.0
 
 
@@ -77,7 +78,7 @@ class Publisher:
     def url_of(self, record: ImageRecord, path: PurePath) -> str:
         """Give the URL of an image whose file lies at a path."""
         if self.access_url is None:
-            return record.filepath if is_url(record.filepath) else path.as_uri()
+            return _to_uri(record.filepath) if is_url(record.filepath) else path.as_uri()
         return self.access_url.replace("{id}", str(record.id)).replace("{filepath}", quote(record.filepath))
 
 
@@ -89,6 +90,12 @@ class HeldFile:
     """Absolute."""
     size: int
     """Bytes."""
+
+
+def _to_uri(address: str) -> str:
+    """Escape the address of a remote file; that of HTTP is kept escaped, an object's key as it is."""
+    scheme, _, place = address.partition("://")
+    return f"{scheme}://{quote(place)}" if scheme == "s3" else address
 
 
 def make_rows(
@@ -124,10 +131,7 @@ def make_rows(
 
 def _make_row(record: ImageRecord, region: Row, file: HeldFile, publisher: Publisher) -> Row:
     """Make the row of one image."""
-    facility = _text(record.properties.get("telescop"))
-    camera = _text(record.properties.get("instrume"))
-    if camera is None and record.instrument not in _NO_CAMERA:
-        camera = record.instrument
+    facility, camera = (_find_name(record, names) for names in (_FACILITY, _CAMERA))
     return {
         "dataproduct_type": "image",
         "calib_level": _find_level(record),
@@ -154,6 +158,11 @@ def _make_row(record: ImageRecord, region: Row, file: HeldFile, publisher: Publi
     }
 
 
+def _find_name(record: ImageRecord, names: Sequence[str]) -> str | None:
+    """Give the first of some properties that says something."""
+    return next((text for name in names if (text := _text(record.properties.get(name))) is not None), None)
+
+
 def _text(value: object) -> str | None:
     """Give a card's value as text; None where it says nothing."""
     return str(value).strip() or None if value is not None else None
@@ -174,10 +183,10 @@ def _name_collection(facility: str | None, camera: str | None) -> str:
 
 
 def _name_format(record: ImageRecord, path: PurePath) -> str:
-    """Name the format of a file, by table 5 of the standard."""
-    wrapped = _WRAPPED.get(path.suffix.lower())
-    if wrapped is not None:
-        return wrapped
+    """Name the format of a file, by table 5 of the standard, which does not know ASDF."""
+    known = _FORMATS.get(path.suffix.lower())
+    if known is not None:
+        return known
     return "application/x-fits-mef" if record.hdu else "image/fits"
 
 

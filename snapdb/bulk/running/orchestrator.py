@@ -88,6 +88,7 @@ class Orchestrator:
         """Time of each stage, of all workers together."""
         self._panel = to_listener(status_panel)
         self._progress = Progress()
+        self._unregistered = ""
         self._stop = threading.Event()
         self._running = threading.Event()
 
@@ -163,7 +164,8 @@ class Orchestrator:
             those that there are gave a stamp), ``total_sources``, ``written``, ``failed``,
             ``refused``, ``reasons`` (code -> sources that it kept from a stamp), ``example`` (what was
             said of the first of them), ``completed_batches``, ``mapping_parquet``, ``mapping_csv``,
-            ``failed_processes``, ``output``, ``report`` (CSV of refused and failed rows), ``seconds``.
+            ``failed_processes``, ``output``, ``report`` (CSV of refused and failed rows), ``unregistered``
+            (why the archive does not know of the run; empty where it does, or there is none), ``seconds``.
 
         Raises
         ------
@@ -359,9 +361,9 @@ class Orchestrator:
         journal.write_run(facts | {"status": "completed"})
         journal.close(plan.part_count)
         if self.archive is not None:
-            from snapdb.bulk.running.register import register_run
+            from snapdb.bulk.running.register import try_to_register
 
-            register_run(self.archive, self.config, plan)
+            self._unregistered = try_to_register(self.archive, self.config, plan)
         return self._summary(plan, failed, "completed")
 
     def _summary(self, plan: Plan, failed: list[Failure], status: str) -> dict[str, Any]:
@@ -381,6 +383,7 @@ class Orchestrator:
             "failed_processes": [],
             "output": str(self.output),
             "report": str(self.output / REPORT) if there else "",
+            "unregistered": self._unregistered,
             "seconds": dict(self.seconds),
         }
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from snapdb.errors import ReadOnlyStoreError, RegistryError
 from snapdb.model.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -37,3 +38,23 @@ def register_run(archive: "Archive", config: "Config", plan: "Plan") -> Provenan
     made = Provenance(PROCESS, MAJOR, MINOR, config.parameters(), upstreams=upstreams)
     archive.add_provenance(made)
     return made
+
+
+def try_to_register(archive: "Archive", config: "Config", plan: "Plan") -> str:
+    """Register what stamps were made by, or say why the archive does not take it: the stamps are there.
+
+    Parameters
+    ----------
+    archive, config, plan
+        As :func:`register_run`.
+
+    Returns
+    -------
+    str
+        Empty where the run is registered.
+    """
+    try:
+        register_run(archive, config, plan)
+    except (RegistryError, ReadOnlyStoreError) as err:
+        return str(err)
+    return ""

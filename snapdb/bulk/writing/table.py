@@ -16,6 +16,15 @@ INDEX, IMAGES, REPORT, MAPPING = "index.parquet", "images.parquet", "report.csv"
 """Files beside the stamps."""
 _ROW_GROUP = 65_536
 _CTYPES = ("RA---TAN", "DEC--TAN")
+_UNITS = {
+    **dict.fromkeys(("ra", "dec", "crval1", "crval2", "cd1_1", "cd1_2", "cd2_1", "cd2_2"), "deg"),
+    **dict.fromkeys(("diameter_pixel", "size", "x0", "y0", "offset_x", "offset_y"), "pix"),
+    **dict.fromkeys(("crpix1", "crpix2", "width", "height"), "pix"),
+    "diameter_arcsec": "arcsec",
+    "pixel_scale": "arcsec/pix",
+    "zeropoint": "mag",
+}
+"""Column -> unit, which stands in the field's metadata."""
 
 
 def make_table(part: Part, stamps: PartStamps) -> Any:
@@ -65,7 +74,18 @@ def make_table(part: Part, stamps: PartStamps) -> Any:
     found |= {"file": from_texts(columns["file"]), "hdu": np.asarray(hdus, np.int32)}
     found |= {"status": states, "reason": from_texts(columns["reason"])}
     arrays = [from_numbers(c) if isinstance(c, np.ndarray) else c for c in found.values()]
-    return pa.Table.from_arrays(arrays, names=list(found))
+    return _join(list(found), arrays)
+
+
+def _join(names: Sequence[str], arrays: Sequence[Any]) -> Any:
+    """Make a table of columns, with their units."""
+    import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+
+    fields = [
+        pa.field(name, array.type, metadata={"unit": _UNITS[name]} if name in _UNITS else None)
+        for name, array in zip(names, arrays, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
 def _to_lists(numbers: Sequence[Sequence[int]]) -> Any:
@@ -116,7 +136,7 @@ def make_images_table(images: Sequence[Channel]) -> Any:
     found["image"] = from_numbers(np.arange(len(images), dtype=np.int32))
     has_tables = np.array([c.has_tables for c in images], np.int8)
     found["has_tables"] = from_numbers(has_tables).cast(pa.bool_())
-    return pa.Table.from_arrays([found[name] for name in _IMAGE_COLUMNS], names=list(_IMAGE_COLUMNS))
+    return _join(_IMAGE_COLUMNS, [found[name] for name in _IMAGE_COLUMNS])
 
 
 _IMAGE_COLUMNS = (

@@ -206,6 +206,26 @@ def test_names_that_fits_cannot_tell_apart_come_back(tmp_path: Path) -> None:
     assert again.values.tolist() == depth.values.tolist()
 
 
+def test_the_unit_of_a_map_stands_with_its_columns_and_long_names_are_announced(tmp_path: Path) -> None:
+    """As astropy's Table reads it; BUNIT is for arrays alone (FITS Standard 4.0, 4.4.2.5)."""
+    from astropy.io import fits
+    from astropy.table import Table
+
+    path, bands = tmp_path / "s.fits", tuple(f"band {n} of a long name" for n in range(5))
+    depth = DepthMap(
+        order=3, cells=np.arange(4), bands=bands, values=np.full((5, 4), 30.0), quantity="exptime"
+    )
+    depth.write(path)
+    table = Table.read(path)
+    assert [str(table[name].unit) for name in table.colnames] == ["None", *["s"] * 5]
+    with fits.open(path) as hdus:
+        cards = [c.keyword for c in hdus[1].header.cards]
+        assert "BUNIT" not in cards
+        assert cards[0] == "XTENSION"
+        assert cards.index("LONGSTRN") < cards.index("SDBBANDS")
+    assert DepthMap.read(path).quantity == "exptime"
+
+
 def test_files_that_are_no_maps_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ObjectMissingError, match="no such file"):
         DepthMap.read(tmp_path / "none.fits")

@@ -20,6 +20,37 @@ def test_folder_gives_all_below_in_order(tree: Path) -> None:
     assert expand_paths(tree) == [tree / "a.fits", tree / "b.fits", tree / "deep" / "c.fits"]
 
 
+def test_archives_and_zarr_groups_in_a_folder_are_passed_over_as_one(tree: Path) -> None:
+    for name in ("arch/registry.db", "arch/store/1.fits", "deep/s.zarr/zarr.json", "deep/s.zarr/data/c/0"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    for name in (
+        "old.zarr/.zgroup",
+        "old.zarr/data/0.0",
+        "registry.db-wal",
+        "snapdb.toml",
+        "d/zarr.json.fits",
+    ):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    told: list[str] = []
+    images = [tree / name for name in ("a.fits", "b.fits", "d/zarr.json.fits", "deep/c.fits")]
+    assert expand_paths([tree, tree / "**.none"], tell=told.append) == [*images, tree / "**.none"]
+    assert told == [
+        f"{tree / 'arch'} is an archive, and passed over",
+        f"{tree / 'deep' / 's.zarr'} is a zarr group, and passed over",
+        f"{tree / 'old.zarr'} is a zarr group, and passed over",
+        f"{tree / 'registry.db-wal'} is a file of an archive, and passed over",
+        f"{tree / 'snapdb.toml'} is a file of an archive, and passed over",
+    ]
+    with pytest.warns(UserWarning, match=r"s\.zarr is a zarr group") as warned:
+        assert expand_paths(tree / "deep") == [tree / "deep" / "c.fits"]
+    assert len(warned) == 1
+    # What is named itself is meant.
+    assert expand_paths(tree / "arch" / "store") == [tree / "arch" / "store" / "1.fits"]
+    assert expand_paths(tree / "snapdb.toml") == [tree / "snapdb.toml"]
+
+
 def test_pattern_and_file_give_each_once(tree: Path) -> None:
     assert expand_paths([str(tree / "*.fits"), tree / "a.fits"]) == [tree / "a.fits", tree / "b.fits"]
 

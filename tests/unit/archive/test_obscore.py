@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
@@ -188,10 +189,29 @@ def test_what_is_not_known_is_null_and_what_must_not_be_null_is_not() -> None:
         ("/a.fits", 2, "application/x-fits-mef"),
         ("/a.fits.fz", 1, "application/x-fits-mef"),
         ("/a.fits.gz", 1, "image/x-fits-gzip"),
+        ("/a.asdf", 1, "application/x-asdf"),  # the standard knows no ASDF; what its makers register
     ],
 )
 def test_formats_by_table_5(path: str, hdu: int, form: str) -> None:
     assert make_row(make_record(hdu=hdu), path=path)["access_format"] == form
+
+
+def test_cameras_are_named_as_headers_name_them_and_never_as_header_maps() -> None:
+    bare = make_row(make_record(instrument="ps1", properties={}))
+    names = ("facility_name", "instrument_name", "obs_collection")
+    assert [bare[name] for name in names] == [None, None, "snapdb"]
+    tree = {"telescope": "ROMAN", "instrument": "WFI"}
+    roman = make_row(make_record(instrument="roman_asdf", properties=tree))
+    assert [roman[name] for name in names] == ["ROMAN", "WFI", "ROMAN/WFI"]
+
+
+def test_addresses_of_objects_are_urls() -> None:
+    # Oracle: RFC 3986: a space is %20, UTF-8 by its bytes; a % of the key is %25.
+    def url_of(address: str) -> str:
+        return str(make_row(make_record(filepath=address))["access_url"])
+
+    assert url_of("s3://bkt/im/sp ace ü 5%.fits") == "s3://bkt/im/sp%20ace%20%C3%BC%205%25.fits"
+    assert url_of("https://h/a%20b.fits?x=1") == "https://h/a%20b.fits?x=1"
 
 
 def parse_region(text: str) -> list[tuple[float, float]]:
@@ -285,6 +305,28 @@ def test_other_readers_read_the_files(tmp_path: Path, name: str) -> None:
         values = [None if isinstance(v, float) and math.isnan(v) else v for v in values]
         assert values == expected
         assert table[column.name].unit == (Unit(column.unit) if column.unit else None)
+
+
+def _read_attributes(element: str) -> dict[str, str]:
+    return dict(re.findall(r'(\w+)="([^"]*)"', element))
+
+
+def test_a_votable_names_scale_and_frame(tmp_path: Path) -> None:
+    # Oracle: the XML itself, by VOTable 1.4, sections 3.2, 3.3 and 2.2 (text of any length).
+    path = tmp_path / "o.vot"
+    with path.open("wb") as stream:
+        write_blocks(iter([many(3)]), stream, "votable")
+    text = path.read_text(encoding="utf-8")
+    fields = {
+        found["name"]: found
+        for found in (_read_attributes(line) for line in re.findall(r"<FIELD[^>]*>", text))
+    }
+    system, frame = (_read_attributes(re.findall(f"<{n}[^>]*>", text)[0]) for n in ("TIMESYS", "COOSYS"))
+    assert (system["timescale"], system["timeorigin"], frame["system"]) == ("UTC", "MJD-origin", "ICRS")
+    assert {n for n, field in fields.items() if field.get("ref") == system["ID"]} == {"t_min", "t_max"}
+    assert {n for n, field in fields.items() if field.get("ref") == frame["ID"]} == {"s_ra", "s_dec"}
+    assert {f["arraysize"] for f in fields.values() if f["datatype"] in ("char", "unicodeChar")} == {"*"}
+    assert fields["pol_states"]["arraysize"] == "*"  # all of it is null
 
 
 def test_a_long_table_is_written_in_the_room_of_a_block(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
+from astropy.units import Unit
 from astropy.wcs import WCS
 
 from snapdb import bulk
@@ -98,6 +99,20 @@ def test_the_index_names_the_hdu_that_astropy_finds(both: Any) -> None:
                 assert (hdus[hdu].header["PLANE"], hdus[hdu].header["CHANNEL"]) == ("data", 0)
 
 
+def test_columns_of_the_tables_have_units(both: Any) -> None:
+    """As astropy understands them."""
+    from pyarrow import parquet
+
+    found = {}
+    for name in ("index.parquet", "images.parquet"):
+        for field in parquet.read_schema(both[0].path / name):
+            if b"unit" in (field.metadata or {}):
+                found[field.name] = Unit(field.metadata[b"unit"].decode())
+    assert (found["ra"], found["crval2"], found["offset_x"]) == (Unit("deg"), Unit("deg"), Unit("pix"))
+    assert (found["pixel_scale"], found["zeropoint"]) == (Unit("arcsec") / Unit("pix"), Unit("mag"))
+    assert not {"row", "masked_fraction", "file", "hdu"} & set(found)
+
+
 def test_extensions_of_a_batch_have_names_of_their_own(sky: pd.DataFrame, tmp_path: Path) -> None:
     how = {"planes": PLANES, **COLOURS, **WAYS["batches"]}
     read = run(sky, tmp_path / "f", **how)
@@ -126,7 +141,7 @@ def test_ids_that_look_alike_in_a_header_are_counted(sky: pd.DataFrame, tmp_path
         names = [(h.name, h.ver) for h in hdus[1:]]
         assert len(set(names)) == len(names)
         for place, version in enumerate((1, 3)):  # each has two channels
-            np.testing.assert_array_equal(hdus["a?z", version].data, read.plane(place))
+            np.testing.assert_array_equal(hdus["a?z", version].data, read.plane(place, channel=0))
 
 
 @pytest.mark.parametrize("way", WAYS)

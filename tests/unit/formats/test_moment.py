@@ -173,10 +173,40 @@ def test_an_mjd_and_a_date_that_contradict_each_other_are_both_named() -> None:
     (warning,) = lookup.warnings
     assert "59000.5" in warning
     assert "2024-03-01T00:00:00" in warning
-    for day in ("2024-03-01", "2024-03-01T23:00:00", "2024-02-29"):
+    for day in ("2024-03-01", "2024-02-29"):
         agreeing = lookup_in({"MJD-OBS": 60370.4, "DATE-OBS": day})
         assert find_mjd(agreeing, GENERIC["mjd"], None) == 60370.4
         assert agreeing.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("mjd", "date", "scale", "apart"),
+    [
+        (57372.7644094, "2015-12-16T18:20:48.907", "UTC", 3.935),  # of LCO's site software
+        (57466.32722222, "2016-03-19T07:51:12.0", "UTC", 0.0),
+        (54384.55006, "2007-10-11T13:12:05.560", "UTC", 0.0),  # five decimals: 0.9 s
+        (60370.2, "2024-03-01T04:48:00.9", "UTC", 0.0),  # one decimal: 2.4 h
+        (60370.20833, "2024-03-01T04:59", "UTC", 0.0),
+        (60370.208333333, "2024-03-01T04:58", "UTC", 120.0),
+        (60370.208333333, "2024-03-01T05:00:00.2", "UTC", 0.2),
+        (60370.208333333, "2024-03-01T05:00:00.05", "TT", 0.0),
+        (51629.02779463675, "2000-03-26T00:20:55", "TT", 1146.457),
+    ],
+)
+def test_an_mjd_and_a_date_are_one_time_as_far_as_their_digits_go(
+    mjd: float, date: str, scale: str, apart: float
+) -> None:
+    """By astropy's difference of the two times, and the digits counted by hand."""
+    lookup = lookup_in({"MJD-OBS": mjd, "DATE-OBS": date, "TIMESYS": scale})
+    find_mjd(lookup, GENERIC["mjd"], None)
+    if not apart:
+        assert lookup.warnings == []
+        return
+    kind = scale.lower()
+    seconds = abs((Time(mjd, format="mjd", scale=kind) - Time(date, scale=kind)).to_value("s"))
+    assert seconds == pytest.approx(apart, abs=1e-3)
+    (warning,) = lookup.warnings
+    assert f"are {seconds:.3g} s apart; MJD-OBS of HDU 0 is taken" in warning
 
 
 def test_seconds_of_tai_and_of_1970_and_middles() -> None:

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.time import Time
+from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 
 from snapdb.errors import CorruptFileError, ShapeError
 from snapdb.formats.describe import describe, describe_plane
-from snapdb.formats.header import crop_header, make_header, read_header, with_facts
+from snapdb.formats.header import crop_header, make_header, read_header, with_facts, with_plain_wcs
 from snapdb.formats.read import read_box
 from snapdb.formats.write import to_fits_bytes, write_fits
 from snapdb.pixels.box import Box
@@ -186,6 +188,109 @@ def test_times_of_another_scale_do_not_stay_beside_utc() -> None:
     assert set(times) <= set(untouched)
     header["TIMESYS"] = "UTC approximate"
     assert set(times) <= set(with_facts(header, FACTS))
+
+
+@pytest.mark.parametrize(
+    ("mjd", "date", "timesys", "kept"),
+    [
+        (57466.32722222, "2016-03-19T07:51:12.0", "UTC", True),
+        (53944.08983747, "2006-07-28T02:09:22.0", "UTC approximate", True),
+        (57372.7644094, "2015-12-16T18:20:48.907", "UTC", False),
+        (57466.32722222, "2016-03-19", "UTC", False),
+        (57466.32722222, "2016-03-19T07:51:12.0Z", "UTC", False),
+        (57466.32722222, "2016-03-19T07:51:12.0", "TAI", False),
+    ],
+)
+def test_a_date_that_says_the_start_keeps_its_digits(
+    tmp_path: Path, mjd: float, date: str, timesys: str, *, kept: bool
+) -> None:
+    """What a saved file says is read by astropy's Time; by snapdb it is the fact, to the last bit."""
+    header = sip_header()
+    header.update({"DATE-OBS": date, "MJD-OBS": mjd, "TIMESYS": timesys})
+    said = with_facts(header, {**FACTS, "mjd": mjd})
+    assert (said["DATE-OBS"] == date) is kept
+    assert Time(said["DATE-OBS"]).mjd == pytest.approx(mjd, abs=(0.1 if kept else 1e-6) / 86400)
+    path = tmp_path / "a.fits"
+    path.write_bytes(to_fits_bytes(planes(), said))
+    (found,) = describe(path)
+    assert found.facts.mjd == mjd
+    assert not any("apart" in w for w in found.warnings)
+
+
+def test_each_keyword_is_written_once_and_nothing_of_the_originals_file() -> None:
+    """Repeated cards as in real files: the first is the one that astropy reads."""
+    header = sip_header()
+    header.update({"DATE": "2013-03-22T012:00:00", "BLOCKED": True, "LONGSTRN": "OGIP 1.0", "OBSERVER": "Me"})
+    for card in (("OBSERVER", "You"), ("PV2_1", 1.0), ("PV2_1", 1.0), ("CTYPE2A", "x"), ("CTYPE2A", "y")):
+        header.append(card, end=True)
+    header["COMMENT"] = "one"
+    header["COMMENT"] = "one"
+    with fits.open(io.BytesIO(to_fits_bytes(planes(), header))) as hdus:
+        for hdu in hdus:
+            names = [c.keyword for c in hdu.header.cards if c.keyword != "COMMENT"]
+            assert len(names) == len(set(names))
+            assert not {"DATE", "BLOCKED", "LONGSTRN"} & set(names)
+            assert (hdu.header["OBSERVER"], len(hdu.header["COMMENT"])) == ("Me", 2)
+    cropped = crop_header(header, header, Box(1, 1, 5, 5))
+    assert (cropped.count("PV2_1"), "DATE" in cropped, "BLOCKED" in cropped) == (1, False, False)
+
+
+def test_the_date_of_the_primary_header_keeps_its_digits_too() -> None:
+    """As DECam's: DATE-OBS stands in the primary header, the image in an extension."""
+    facts = {**FACTS, "mjd": 57466.32722222}
+    assert with_facts(sip_header(), facts)["DATE-OBS"] == "2016-03-19T07:51:11.999808"  # of astropy
+    said = with_facts(sip_header(), {**facts, "date_obs": "2016-03-19T07:51:12.0"})
+    assert said["DATE-OBS"] == "2016-03-19T07:51:12.0"
+    assert with_facts(sip_header(), {**facts, "date_obs": "2016-03-19"})["DATE-OBS"].endswith("999808")
+
+
+def test_coordinates_of_a_plane_of_a_cube_are_those_of_two_axes() -> None:
+    """astropy's WCS of the cube's first two axes is the oracle."""
+    cube = fits.Header()
+    cube.update({
+        "CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN", "CTYPE3": "FREQ", "CTYPE4": "STOKES", "CRVAL1": 136.9,
+        "CRVAL2": 14.0, "CRVAL3": 1.5e10, "CRVAL4": 1.0, "CRPIX1": 20.0, "CRPIX2": 15.0, "CRPIX3": 1.0,
+        "CDELT1": -1e-3, "CDELT2": 1e-3, "CDELT3": 4e9, "CDELT4": 1.0, "CUNIT1": "deg", "CUNIT2": "deg",
+        "PC001001": 0.8, "PC001002": -0.6, "PC002001": 0.6, "PC002002": 0.8, "PC001003": 0.0, "PC004004": 1.0,
+        "RADESYS": "FK5", "EQUINOX": 2000.0, "OBSERVER": "Me",
+    })  # fmt: skip
+    plain = with_plain_wcs(cube)
+    assert (plain["WCSAXES"], plain["OBSERVER"]) == (2, "Me")
+    assert not [k for k in plain if k[5:6] in "34" and k.startswith(("CTYPE", "CRVAL", "CRPIX", "CDELT"))]
+    assert not [k for k in plain if k.startswith("PC00") or k in ("PC1_3", "PC4_4")]
+    pixels = [[3.0, 25.0], [30.0, 1.0]]
+    got = WCS(plain).all_pix2world(pixels, 0)
+    with pytest.warns(AstropyWarning, match="deprecated"):
+        whole = WCS(cube)
+    want = whole.celestial.all_pix2world(pixels, 0)
+    assert np.allclose(got, want, rtol=0, atol=1e-12)
+    assert cube["CTYPE3"] == "FREQ"
+
+
+def test_coordinates_are_said_once_and_other_ones_stay() -> None:
+    """CD beside PC, CROTA and CDELT = 1, as drizzled and WISE's images have it: CD holds."""
+    header = sip_header()
+    header.update({"CDELT1": 1.0, "CDELT2": 1.0, "PC1_1": 1.0, "PC2_2": 1.0, "CROTA2": 3.0, "WCSAXES": 2})
+    header.update({"CRPIX1A": 3.0, "CTYPE1A": "LINEAR", "WCSNAMEA": "b", "RADECSYS": "FK5", "ZPT": 25.0})
+    del header["RADESYS"]
+    plain = with_plain_wcs(header)
+    names = list(plain)
+    assert not {"CDELT1", "PC1_1", "CROTA2", "RADECSYS"} & set(names)
+    assert (plain["RADESYS"], plain["ZPT"], plain["CRPIX1A"], plain["WCSNAMEA"]) == ("FK5", 25.0, 3.0, "b")
+    assert names.index("WCSAXES") == 0
+    assert names.index("CRPIX1A") > names.index("B_2_0")
+    assert all(plain[k] == header[k] for k in sip_header() if k != "RADESYS")
+    assert list(with_plain_wcs(fits.Header({"OBSERVER": "Me"}))) == ["OBSERVER"]
+
+
+def test_strings_over_several_cards_are_announced() -> None:
+    long = {f"FLAG_WITH_A_LONG_NAME_{i}": 1 << i for i in range(9)}
+    with fits.open(io.BytesIO(to_fits_bytes(planes(), sip_header(), flag_bits=long))) as hdus:
+        assert [("CONTINUE" in str(h.header), "LONGSTRN" in h.header) for h in hdus] == [
+            (False, False), (False, False), (False, False), (True, True),
+        ]  # fmt: skip
+        cards = [c.keyword for c in hdus["DQ"].header.cards]
+        assert cards.index("LONGSTRN") < cards.index("SDBFLAGS")
 
 
 def test_a_cutouts_header_keeps_no_other_coordinates() -> None:
