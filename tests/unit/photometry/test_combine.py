@@ -267,10 +267,11 @@ def test_facts_of_a_table_are_in_its_files(tmp_path: Path) -> None:
     curve.meta = facts
     read = Table.read(write_table(curve, tmp_path / "a.fits"))
     assert (read.meta["METHOD"], read.meta["RA"]) == ("psf 11", 10.5)
-    assert json.loads(read.meta["PROVENAN"]) == ["a", "b"]
+    assert json.loads(read.meta["PROVID"]) == ["a", "b"]
     params = votable.parse(write_table(curve, tmp_path / "a.vot")).get_first_table().params
     said = {param.name: param.value for param in params}
-    assert said == {"method": "psf 11", "name": "SN\u00e9", "ra": "10.5", "provenance": '["a", "b"]'}
+    named = {"target_name": "SN\u00e9", "target_ra": 10.5}  # columns have the names without it
+    assert said == {"method": "psf 11", "provenance": '["a", "b"]', **named}
     for kind in (Table, QTable):
         parquet = kind.read(write_table(curve, tmp_path / "a.parquet", overwrite=True))
         assert parquet.meta == facts
