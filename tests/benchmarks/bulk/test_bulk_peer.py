@@ -106,6 +106,7 @@ def sky(tmp_path_factory: pytest.TempPathFactory) -> Sky:
 def run_timed(command: list[Any], log: Path) -> tuple[float, float]:
     """Run a command; give its wall time in seconds, and the greatest private memory of its session in MB."""
     most = 0.0
+    os.sync()  # what other runs wrote is no business of this one
     with log.open("w") as out:
         begin = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
