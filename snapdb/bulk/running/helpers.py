@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 LARGE_PX = 2 * 10**7
 """Pixels of all stamps from which processes gain more than they take to start."""
-LARGE_FILES_PX = 2 * 10**8
-"""The same where each stamp is a file: these are work of the system's, which processes hardly share."""
 AHEAD = 2
 """Parts that a process has at a time: one that it does, and those that wait for it."""
 _ROW_BYTES = {".parquet": 40, ".pq": 40}
@@ -234,17 +232,15 @@ def _read(descriptor: int, size: int) -> bytes | None:
     return bytes(content)
 
 
-def is_large(pixels: float, output_format: str) -> bool:
+def is_large(pixels: float) -> bool:
     """Say whether there is so much to do that processes are worth their start.
 
     Parameters
     ----------
     pixels : float
         Of all stamps.
-    output_format : {'zarr', 'fits'}
-        What is written.
     """
-    return bool(sys.executable) and pixels > (LARGE_FILES_PX if output_format == "fits" else LARGE_PX)
+    return bool(sys.executable) and pixels > LARGE_PX
 
 
 def count_cores() -> int:
@@ -276,7 +272,7 @@ def count_early(config: "Config", source: Any) -> int:
         rows = len(source) if hasattr(source, "__len__") else 0
     outputs = max((len(w) for w in config.channel_weights.values()), default=1)
     pixels = rows * config.target_resolution**2 * outputs
-    if not is_large(pixels, config.output_format):
+    if not is_large(pixels):
         return 0
     return min(config.max_workers, count_cores()) - 1
 

@@ -82,7 +82,7 @@ def choose_way(recipe: Recipe, count: int) -> Callable[..., Iterator[Outcome]]:
     callable
         :func:`run_in_processes`, :func:`run_in_threads` or :func:`run_alone`.
     """
-    if is_large(count * recipe.resolution**2 * recipe.outputs, recipe.output_format):
+    if is_large(count * recipe.resolution**2 * recipe.outputs):
         return run_in_processes
     return run_alone if recipe.output_format == "fits" else run_in_threads
 
