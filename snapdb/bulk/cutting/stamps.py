@@ -3,7 +3,6 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,21 @@ class _Group:
     channels: tuple[Channel, ...]
 
 
+class _Timer:
+    """Adds the time of a block to its stage's."""
+
+    __slots__ = ("_begin", "_seconds", "_stage")
+
+    def __init__(self, seconds: dict[str, float], stage: str) -> None:
+        self._seconds, self._stage = seconds, stage
+
+    def __enter__(self) -> None:
+        self._begin = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds[self._stage] += time.perf_counter() - self._begin
+
+
 class StampMaker:
     """Makes the stamps of parts.
 
@@ -52,13 +66,15 @@ class StampMaker:
         self._seconds: dict[str, float] = defaultdict(float)
         self._headers: dict[tuple[str, int], Header] = {}
 
-    def make(self, part: Part) -> PartStamps:
+    def make(self, part: Part, *, attempts: int = 2) -> PartStamps:
         """Make the stamps of a part; what fails is tried once more, and then said in the table.
 
         Parameters
         ----------
         part : Part
             Sources and images.
+        attempts : int
+            How often what fails is tried.
         """
         recipe, count = self.recipe, len(part)
         shape = (count, recipe.resolution, recipe.resolution, recipe.outputs)
@@ -70,20 +86,56 @@ class StampMaker:
             stamps.noise = np.full(shape, np.nan, np.float32)
         if "flags" in recipe.planes:
             stamps.flags = np.zeros(shape[:3], FLAGS_TYPE)
-        for number, channels in enumerate(part.image_sets):
-            group = _Group(number, np.flatnonzero(part.sources.image_set == number), channels)
-            stamps.columns["images"][group.rows] = number
-            self._try(part, group, stamps)
+        for group in _groups(part, stamps):
+            self._try(part, group, stamps, attempts)
         stamps.seconds = dict(self._seconds)
         return stamps
 
-    def _try(self, part: Part, group: _Group, stamps: PartStamps) -> None:
-        """Make the stamps of a group, twice if need be."""
-        for attempt in (1, 2):
+    def begin(self, part: Part) -> PartStamps:
+        """Give what :meth:`follow` notes in: the columns of a part's stamps, without their pixels.
+
+        Parameters
+        ----------
+        part : Part
+            Sources and images, for which :func:`can_follow` holds.
+        """
+        stamps = PartStamps(images=np.zeros((0, 0, 0, 0), self.recipe.dtype))
+        stamps.columns = _empty_columns(len(part))
+        return stamps
+
+    def follow(self, part: Part, stamps: PartStamps) -> Iterator[PixelArray]:
+        """Make the stamps of a part in their order, some at a time, so that they need not be kept.
+
+        Parameters
+        ----------
+        part : Part
+            As :meth:`begin` took it.
+        stamps : PartStamps
+            From :meth:`begin`; complete when all stamps were taken.
+
+        Yields
+        ------
+        array, shape (n, H, W, C)
+            Of the recipe's type.
+
+        Raises
+        ------
+        SnapdbError
+            If an image cannot be read.
+        """
+        for group in _groups(part, stamps):
+            (places,) = self._place(part, group, stamps)
+            for _, made in self._finish(group, places, stamps, in_order=True):
+                yield made
+        stamps.seconds = dict(self._seconds)
+
+    def _try(self, part: Part, group: _Group, stamps: PartStamps, attempts: int) -> None:
+        """Make the stamps of a group, again if need be."""
+        for attempt in range(attempts):
             try:
                 self._fill(part, group, stamps)
             except SnapdbError as err:
-                if attempt == 2:
+                if attempt == attempts - 1:
                     self._give_up(group, stamps, str(err))
             else:
                 return
@@ -101,6 +153,19 @@ class StampMaker:
 
     def _fill(self, part: Part, group: _Group, stamps: PartStamps) -> None:
         """Cut, shape and describe the stamps of sources that have the same images."""
+        windows = self._place(part, group, stamps)
+        if self.recipe.raw:
+            for channel, places in zip(group.channels, windows, strict=True):
+                self._keep_raw(channel, places, group, stamps)
+        elif len(windows) == 1:
+            for rows, made in self._finish(group, windows[0], stamps):
+                stamps.images[rows] = made
+        else:
+            self._shape_many(windows, group, stamps)
+        self._add_planes(part, group, stamps)
+
+    def _place(self, part: Part, group: _Group, stamps: PartStamps) -> list[Places]:
+        """Place the windows of a group on each of its images, and describe them."""
         recipe, sources = self.recipe, part.sources
         ra, dec = sources.ra[group.rows], sources.dec[group.rows]
         windows: list[Places] = []
@@ -122,23 +187,19 @@ class StampMaker:
             worst = stamps.columns["outside_fraction"]
             worst[group.rows] = np.maximum(worst[group.rows], outside_fraction(places))
             windows.append(places)
-        if recipe.raw:
-            for channel, places in zip(group.channels, windows, strict=True):
-                self._keep_raw(channel, places, group, stamps)
-        elif len(windows) == 1:
-            self._shape_one(group.channels[0], windows[0], group, stamps)
-        else:
-            self._shape_many(windows, group, stamps)
-        self._add_planes(part, group, stamps)
+        return windows
 
-    def _shape_one(self, channel: Channel, places: Places, group: _Group, stamps: PartStamps) -> None:
+    def _finish(
+        self, group: _Group, places: Places, stamps: PartStamps, *, in_order: bool = False
+    ) -> Iterator[tuple[IntArray, PixelArray]]:
         """Make the stamps of sources that have one image: each batch goes all the way in the cache."""
         steps = self._steps(group)
-        for index, batch in self._windows(channel, places):
+        for index, batch in self._windows(group.channels[0], places, in_order=in_order):
             rows = group.rows[index]
             complete = self._note_masked(rows, batch, stamps)
             with self._timed("shape"):
-                stamps.images[rows] = steps.apply([batch], complete=complete)
+                made = steps.apply([batch], complete=complete)
+            yield rows, made
 
     def _shape_many(self, places: Sequence[Places], group: _Group, stamps: PartStamps) -> None:
         """Make the stamps of sources that have several images, whose windows differ in size."""
@@ -185,9 +246,11 @@ class StampMaker:
             masked[rows] = np.maximum(masked[rows], found)
             return False
 
-    def _windows(self, channel: Channel, places: Places) -> Iterator[tuple[IntArray, PixelArray]]:
+    def _windows(
+        self, channel: Channel, places: Places, *, in_order: bool = False
+    ) -> Iterator[tuple[IntArray, PixelArray]]:
         """Cut windows, timed apart from what is done with them."""
-        windows = iter_windows(channel.data, places)
+        windows = iter_windows(channel.data, places, in_order=in_order)
         while True:
             with self._timed("extract"):
                 found = next(windows, None)
@@ -225,14 +288,32 @@ class StampMaker:
             with self._timed("planes"):
                 add_planes(part, group.rows, group.channels, stamps, self.recipe)
 
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
+    def _timed(self, stage: str) -> _Timer:
         """Add the time of a block to its stage's."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[stage] += time.perf_counter() - begin
+        return _Timer(self._seconds, stage)
+
+
+def can_follow(part: Part, recipe: Recipe) -> bool:
+    """Say whether the stamps of a part can be made one after another, each of one window alone.
+
+    Parameters
+    ----------
+    part : Part
+        Sources and images.
+    recipe : Recipe
+        How stamps are made.
+    """
+    single = all(len(channels) == 1 for channels in part.image_sets)
+    grouped = bool((np.diff(part.sources.image_set) >= 0).all())
+    return single and grouped and not recipe.raw and not recipe.planes
+
+
+def _groups(part: Part, stamps: PartStamps) -> Iterator[_Group]:
+    """Give the sources of a part by their images, and note which they are."""
+    for number, channels in enumerate(part.image_sets):
+        group = _Group(number, np.flatnonzero(part.sources.image_set == number), channels)
+        stamps.columns["images"][group.rows] = number
+        yield group
 
 
 _FLOATS = (

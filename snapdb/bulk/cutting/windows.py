@@ -1,7 +1,8 @@
 """Windows out of image planes: many at once, each of its own size, as float32 batches of one size.
 
-A plain file is mapped into memory and each window copied straight into its place in a batch, changing
-byte order and type on the way. Other files (compressed, remote) are read box by box, each box
+Of a plain file the rows with the windows are read at once where they are few, else it is mapped into
+memory; each window is copied straight into its place in a batch, changing byte order and type on the
+way. Other files (compressed, remote) are read box by box, each box
 covering windows that lie together, by the plan that :mod:`snapdb.formats.plan` makes.
 """
 
@@ -9,10 +10,11 @@ import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from snapdb.bulk.planning.placing import number_runs
 from snapdb.bulk.planning.sources import PlaneFile
 from snapdb.bulk.shape.resample import find_missing
 from snapdb.errors import ChangedFileError, CorruptFileError, StorageError
@@ -24,10 +26,11 @@ from snapdb.pixels.box import Box
 from snapdb.pixels.placing import Places
 from snapdb.types import FloatArray, IntArray, PixelArray
 
-RUN_PX = 8 * 2**20
-"""Pixels of windows that are in memory at once, save where a single one has more."""
 BOX_PX = 4 * 2**20
 """Pixels of a box that is read to cut several windows from."""
+BAND_BYTES = 24 * 2**20
+"""Most that is read at once of a plain file: rows that are read lie in the processor's cache and in
+few pages, where those of a mapping must be looked for one by one."""
 
 
 class Windows(Protocol):
@@ -41,7 +44,7 @@ class Windows(Protocol):
 
 
 def iter_windows(
-    file: PlaneFile, places: Places, *, dtype: Any = np.float32
+    file: PlaneFile, places: Places, *, dtype: Any = np.float32, in_order: bool = False
 ) -> Iterator[tuple[IntArray, PixelArray]]:
     """Cut windows from a plane, in batches of one size.
 
@@ -53,6 +56,8 @@ def iter_windows(
         Where the windows lie; those that do not touch the plane are not cut.
     dtype : numpy type
         Of the batches: float32, or an integer type for flags.
+    in_order : bool
+        Whether the windows shall come in their order; batches are large where it is that of their size.
 
     Yields
     ------
@@ -77,8 +82,8 @@ def iter_windows(
             )
             windows.prepare(boxes)
             sizes = places.width[run]
-            for size in np.unique(sizes).tolist():
-                chosen = np.flatnonzero(sizes == size)
+            order = np.arange(len(run)) if in_order else np.argsort(sizes, kind="stable")
+            for chosen in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
                 batch = _gather(windows, file.layout, boxes, chosen, places, run, direct=direct, dtype=dtype)
                 yield run[chosen], batch
 
@@ -129,9 +134,7 @@ def _clear_outside(batch: PixelArray, targets: list[list[int]]) -> None:
 
 def _runs(touching: IntArray, places: Places) -> Iterator[IntArray]:
     """Split windows, in their order, so that the pixels of each run have room in memory."""
-    total = np.cumsum(places.width[touching] ** 2)
-    group = (total - 1) // RUN_PX
-    yield from np.split(touching, np.flatnonzero(np.diff(group)) + 1)
+    yield from np.split(touching, np.flatnonzero(np.diff(number_runs(places.width[touching]))) + 1)
 
 
 def _is_direct(layout: PlaneLayout) -> bool:
@@ -161,93 +164,103 @@ def open_windows(file: PlaneFile) -> Iterator[Windows]:
     """
     layout = file.layout
     if layout.codec is Codec.RAW and layout.container is Container.PLAIN and not is_url(file.path):
-        mapped = _map(file)
-        try:
-            yield MappedWindows(mapped, layout)
-        finally:
-            mapped.close()
+        with open_file(file.path) as stream:
+            _check_size(file, stream)
+            yield PlainWindows(file.path, stream, layout)
         return
     yield ReadWindows(file)
 
 
-def _map(file: PlaneFile) -> "Mapped":
-    """Map a plain file into memory, and see that it holds the whole plane."""
+def _check_size(file: PlaneFile, stream: BinaryIO) -> None:
+    """See that a plain file is the one that was described, and holds the whole plane."""
     import os
 
-    layout = file.layout
-    with open_file(file.path) as stream:
-        found = os.fstat(stream.fileno())
-        known = file.record
-        if known is not None and (found.st_size, found.st_mtime_ns) != (known.file_size, known.file_mtime_ns):
-            msg = (
-                f"{file.path} has changed since it was registered; `snapdb ingest --update` indexes it again"
-            )
-            raise ChangedFileError(msg, path=file.path)
-        end = layout.offset + layout.width * layout.height * int(layout.stored_dtype[2:])
-        if end > found.st_size:
-            missing = end - found.st_size
-            msg = f"{file.path}: plane {layout.name!r} ends {missing} bytes beyond the end of the file"
-            raise CorruptFileError(msg, path=file.path, plane=layout.name)
-        try:
-            return Mapped(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-        except (OSError, ValueError) as err:
-            msg = f"{file.path} cannot be mapped into memory: {err}"
-            raise StorageError(msg, path=file.path) from err
+    layout, known = file.layout, file.record
+    found = os.fstat(stream.fileno())
+    if known is not None and (found.st_size, found.st_mtime_ns) != (known.file_size, known.file_mtime_ns):
+        msg = f"{file.path} has changed since it was registered; `snapdb ingest --update` indexes it again"
+        raise ChangedFileError(msg, path=file.path)
+    end = layout.offset + layout.width * layout.height * int(layout.stored_dtype[2:])
+    if end > found.st_size:
+        missing = end - found.st_size
+        msg = f"{file.path}: plane {layout.name!r} ends {missing} bytes beyond the end of the file"
+        raise CorruptFileError(msg, path=file.path, plane=layout.name)
 
 
-class Mapped:
-    """A mapping that arrays may still look into when it is let go of.
+class PlainWindows:
+    """Windows of a plane that lies in a file as it is.
 
     Parameters
     ----------
-    mapping : mmap.mmap
-        Of a whole file.
-    """
-
-    def __init__(self, mapping: mmap.mmap) -> None:
-        self.mapping: mmap.mmap | None = mapping
-
-    def close(self) -> None:
-        """Let go of the mapping; the last array that looks into it closes it."""
-        self.mapping = None
-
-
-class MappedWindows:
-    """Windows of a plane that lies in memory.
-
-    Parameters
-    ----------
-    mapped : Mapped
-        Its file.
+    path : str
+        Of the file, for messages.
+    stream : binary file
+        Open for reading; it must be as long as the plane says.
     layout : PlaneLayout
         Where it lies in the file.
     """
 
-    def __init__(self, mapped: Mapped, layout: PlaneLayout) -> None:
-        assert mapped.mapping is not None  # noqa: S101  # it was opened a line before
-        self._mapping = mapped.mapping
+    def __init__(self, path: str, stream: BinaryIO, layout: PlaneLayout) -> None:
+        self._path = path
+        self._stream = stream
         self._layout = layout
-        self._plane: PixelArray = np.ndarray(
-            layout.shape, np.dtype(layout.stored_dtype), buffer=mapped.mapping, offset=layout.offset
-        )
+        self._mapping: mmap.mmap | None = None
+        self._rows: PixelArray
+        self._first = 0
 
     def prepare(self, boxes: IntArray) -> None:
-        """Let the system fetch the rows of the boxes while the first are copied."""
+        """Read the rows of the boxes where they are few; else let the system fetch them."""
         layout = self._layout
-        stride = layout.width * int(layout.stored_dtype[2:])
-        begin = layout.offset + int(boxes[:, 1].min()) * stride
-        end = layout.offset + int(boxes[:, 3].max()) * stride
-        wanted = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sum()) * int(
-            layout.stored_dtype[2:]
-        )
-        if end - begin <= 16 * wanted:
+        itemsize = int(layout.stored_dtype[2:])
+        stride = layout.width * itemsize
+        bottom, top = int(boxes[:, 1].min()), int(boxes[:, 3].max())
+        held = (top - bottom) * stride
+        wanted = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sum()) * itemsize
+        if held <= min(BAND_BYTES, 4 * wanted):
+            self._read(bottom, top)
+            return
+        mapping = self._map()
+        if held <= 16 * wanted:
+            begin = layout.offset + bottom * stride
             page = begin // mmap.PAGESIZE * mmap.PAGESIZE
-            self._mapping.madvise(mmap.MADV_WILLNEED, page, end - page)
+            mapping.madvise(mmap.MADV_WILLNEED, page, begin + held - page)
 
     def copy(self, index: int, out: PixelArray, box: tuple[int, int, int, int]) -> None:  # noqa: ARG002
         """Copy a box."""
         left, bottom, right, top = box
-        out[...] = self._plane[bottom:top, left:right]
+        out[...] = self._rows[bottom - self._first : top - self._first, left:right]
+
+    def _read(self, bottom: int, top: int) -> None:
+        """Read rows of the plane."""
+        layout = self._layout
+        kind = np.dtype(layout.stored_dtype)
+        self._rows = np.empty((top - bottom, layout.width), kind)
+        self._first = bottom
+        into = self._rows.data.cast("B")
+        try:
+            self._stream.seek(layout.offset + bottom * layout.width * kind.itemsize)
+            found = self._stream.readinto(into)  # type: ignore[attr-defined]
+        except OSError as err:
+            msg = f"{self._path} cannot be read: {err.strerror or err}"
+            raise StorageError(msg, path=self._path) from err
+        if found != len(into):
+            msg = f"{self._path} ends {len(into) - found} bytes before it should; it is being written?"
+            raise CorruptFileError(msg, path=self._path, plane=layout.name)
+
+    def _map(self) -> mmap.mmap:
+        """Look into the whole plane where it lies."""
+        if self._mapping is None:
+            try:
+                self._mapping = mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_READ)
+            except (OSError, ValueError) as err:
+                msg = f"{self._path} cannot be mapped into memory: {err}"
+                raise StorageError(msg, path=self._path) from err
+        layout = self._layout
+        self._rows = np.ndarray(
+            layout.shape, np.dtype(layout.stored_dtype), buffer=self._mapping, offset=layout.offset
+        )
+        self._first = 0
+        return self._mapping
 
 
 class ReadWindows:
@@ -266,10 +279,13 @@ class ReadWindows:
     def prepare(self, boxes: IntArray) -> None:
         """Read all boxes, those that lie together at once."""
         height, width = self._file.layout.tile_shape or (1, 1)
-        owner, outlines = cover(boxes, grain=(width, height), size=self._file.layout.shape[::-1])
+        order = np.argsort(boxes[:, 1], kind="stable")
+        found, outlines = cover(boxes[order], grain=(width, height), size=self._file.layout.shape[::-1])
+        owner = np.empty(len(boxes), np.int64)
+        owner[order] = found
         arrays = self._read([Box(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in outlines])
         corners = [(x0, y0) for x0, y0, _, _ in outlines]
-        self._parts = [(arrays[k], *corners[k]) for k in owner]
+        self._parts = [(arrays[k], *corners[k]) for k in owner.tolist()]
 
     def copy(self, index: int, out: PixelArray, box: tuple[int, int, int, int]) -> None:
         """Copy a box."""

@@ -8,16 +8,20 @@ from snapdb.types import FloatArray, IntArray
 
 _ROOM = 1e-9
 """What rounding may take from a whole number."""
+RUN_PX = 8 * 2**20
+"""Pixels of windows that are read together, save where a single one has more."""
 
 
-def window_sizes(pixels: FloatArray, arcsec: FloatArray, scale: float, padding: float) -> IntArray:
+def window_sizes(
+    pixels: FloatArray, arcsec: FloatArray, scale: float | FloatArray, padding: float
+) -> IntArray:
     """Give the sides of the windows to be cut for sources of given sizes.
 
     Parameters
     ----------
     pixels, arcsec : array, shape (n,)
         Diameters; pixels count where they are not NaN.
-    scale : float
+    scale : float or array
         Arcseconds a pixel.
     padding : float
         Times the diameter is cut.
@@ -53,3 +57,25 @@ def outside_fraction(places: Places) -> FloatArray:
     width, height = places.right - places.left, places.top - places.bottom
     inside = np.where(places.touches, width * height, 0)
     return np.asarray(1.0 - inside / (places.width * places.height), dtype=np.float64)
+
+
+def number_runs(size: IntArray, part: IntArray | None = None) -> IntArray:
+    """Give windows that are read together the same number, in their order.
+
+    Parameters
+    ----------
+    size : array of int, shape (n,)
+        Sides of the windows.
+    part : array of int, shape (n,), optional
+        Parts, in ascending order, each of which is counted from 0; all are one by default.
+
+    Returns
+    -------
+    array of int, shape (n,)
+        Not descending within a part.
+    """
+    total = np.cumsum(size**2)
+    if part is not None and len(part):
+        first = np.searchsorted(part, part)
+        total = total - (total - size**2)[first]
+    return np.asarray((total - 1) // RUN_PX, dtype=np.int64)

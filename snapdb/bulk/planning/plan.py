@@ -2,8 +2,9 @@
 
 The order is that of the sets of files as the catalogue names them first, then of the rows on disk,
 so that each file is read once from its beginning to its end. A part is a run of sources of fixed
-number: the unit of work, of a shard, of resuming and of distribution. Nothing of it depends on
-how many workers there are.
+number: the unit of work, of a shard, of resuming and of distribution. Within a part, those that are
+read together are in the order of their size, since windows of one size are shaped together. Nothing
+of it depends on how many workers there are.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, to_strings
-from snapdb.bulk.planning.placing import place_windows, window_sizes
+from snapdb.bulk.planning.placing import number_runs, place_windows, window_sizes
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import Channel, get_wcs
 from snapdb.errors import SnapdbError
@@ -99,6 +100,8 @@ class Plan:
     """In the order of the stamps."""
     image_sets: tuple[tuple[Channel, ...], ...]
     refused: tuple[Refusal, ...]
+    lines: IntArray
+    """Where on its first image the window of each source begins, rows."""
     part_stamps: int
     """Stamps of a part; the last may have fewer."""
     rows: int
@@ -219,24 +222,33 @@ def make_plan(
     Plan
         With every source either in it or among the refused.
     """
-    kept: list[tuple[SourceBlock, IntArray]] = []
+    kept: list[tuple[SourceBlock, IntArray, IntArray]] = []
     found = list(refused)
     for given in blocks:
         pixels, arcsec = fill_sizes(given.pixels, given.arcsec, recipe)
         block = replace(given, pixels=pixels, arcsec=arcsec)
-        good, line = _judge(block, image_sets, recipe, found)
-        kept.append((block.take(good), line[good]))
-    sources = _join([b for b, _ in kept])
-    lines = np.concatenate([line for _, line in kept] or [np.empty(0, np.int64)])
-    order = np.lexsort((sources.row, lines, sources.image_set))
+        good, line, size = _judge(block, image_sets, recipe, found)
+        kept.append((block.take(good), line[good], size[good]))
+    sources = _join([b for b, _, _ in kept])
+    lines, sizes = (np.concatenate([k[n] for k in kept] or [np.empty(0, np.int64)]) for n in (1, 2))
+    order = _order(sources, lines, sizes, recipe.part_stamps)
     usable = tuple(s if isinstance(s, tuple) else () for s in image_sets)
     return Plan(
         sources=sources.take(order),
         image_sets=usable,
         refused=tuple(sorted(found, key=lambda r: r.row)),
+        lines=lines[order],
         part_stamps=recipe.part_stamps,
         rows=len(sources) + len(found) if rows is None else rows,
     )
+
+
+def _order(sources: SourceBlock, lines: IntArray, sizes: IntArray, part_stamps: int) -> IntArray:
+    """Give the order of the stamps: by rows on disk, and by size where windows are read together."""
+    order = np.lexsort((sources.row, lines, sources.image_set))
+    size, image_set = sizes[order], sources.image_set[order]
+    part = np.arange(len(order)) // part_stamps
+    return order[np.lexsort((size, number_runs(size, part), image_set, part))]
 
 
 def _join(blocks: Sequence[SourceBlock]) -> SourceBlock:
@@ -258,9 +270,10 @@ def _judge(
     image_sets: Sequence[tuple[Channel, ...] | SnapdbError],
     recipe: Recipe,
     refused: list[Refusal],
-) -> tuple[BoolArray, IntArray]:
-    """Say which sources of a block get stamps, and where their windows begin on the first image."""
-    good, line = np.zeros(len(block), dtype=np.bool_), np.zeros(len(block), dtype=np.int64)
+) -> tuple[BoolArray, IntArray, IntArray]:
+    """Say which sources of a block get stamps; where their windows begin on the first image; their sizes."""
+    good = np.zeros(len(block), dtype=np.bool_)
+    line, size = np.zeros(len(block), dtype=np.int64), np.zeros(len(block), dtype=np.int64)
     pixels, arcsec = block.pixels, block.arcsec
     sized = ~(np.isnan(pixels) & np.isnan(arcsec))
     _refuse(refused, block, np.flatnonzero(~sized), NO_SIZE, "neither diameter_pixel nor diameter_arcsec")
@@ -270,12 +283,12 @@ def _judge(
         if not isinstance(channels, tuple):
             _refuse(refused, block, own, str(channels.code), str(channels))
             continue
-        touches, huge, line[own] = _look(block, own, pixels[own], arcsec[own], channels, recipe)
+        touches, huge, line[own], size[own] = _look(block, own, pixels[own], arcsec[own], channels, recipe)
         good[own] = touches & ~huge
         _refuse(refused, block, own[~touches], OFF_IMAGE, f"off the image {_name(channels)}: no pixel to cut")
         too_large = f"a window of more than {WINDOW_BYTES // 2**20} MB; use a smaller size or padding_factor"
         _refuse(refused, block, own[touches & huge], TOO_LARGE, too_large)
-    return good, line
+    return good, line, size
 
 
 def fill_sizes(pixels: FloatArray, arcsec: FloatArray, recipe: Recipe) -> tuple[FloatArray, FloatArray]:
@@ -303,10 +316,10 @@ def _look(
     arcsec: FloatArray,
     channels: Sequence[Channel],
     recipe: Recipe,
-) -> tuple[BoolArray, BoolArray, IntArray]:
-    """See which windows touch any of their images, which are too large, and where they begin."""
+) -> tuple[BoolArray, BoolArray, IntArray, IntArray]:
+    """See which windows touch any of their images; which are too large; the first's rows and sizes."""
     touches, huge = np.zeros(len(own), dtype=np.bool_), np.zeros(len(own), dtype=np.bool_)
-    line = np.zeros(len(own), dtype=np.int64)
+    line, first = np.zeros(len(own), dtype=np.int64), np.zeros(len(own), dtype=np.int64)
     for number, channel in enumerate(channels):
         x, y = get_wcs(channel).world_to_pixel(block.ra[own], block.dec[own])
         size = window_sizes(pixels, arcsec, channel.scale_arcsec, recipe.padding)
@@ -314,8 +327,8 @@ def _look(
         touches |= places.touches
         huge |= size * size * 4 > min(recipe.memory_limit // 4 or WINDOW_BYTES, WINDOW_BYTES)
         if number == 0:
-            line = places.bottom
-    return touches, huge, line
+            line, first = places.bottom, size
+    return touches, huge, line, first
 
 
 def _name(channels: Sequence[Channel]) -> str:

@@ -112,14 +112,15 @@ def iter_batches(
     if recipe.raw:
         msg = "do_only_cutout_extraction: stamps of many sizes make no batch; set it to false"
         raise UsageError(msg, name="do_only_cutout_extraction")
-    recipe = replace(recipe, planes=tuple(p for p in wanted if p != "data"), chunk=1)
-    size = batch_size or recipe.part_stamps
-    if shuffle is not None:
-        room = replace(recipe, batch=sys.maxsize).part_stamps
-        recipe = replace(recipe, batch=min(recipe.batch, max(room // MIXED_PARTS, 1)))
+    recipe = replace(recipe, planes=tuple(p for p in wanted if p != "data"))
+    single = replace(recipe, chunk=1)
+    size = batch_size or single.part_stamps
     threads = config.process_threads
     with one_thread(threads):
         plan = plan_run(open_catalogue(config, catalogue), recipe, archive)
+    if shuffle is not None:
+        room = replace(single, batch=sys.maxsize).part_stamps
+        plan = replace(plan, part_stamps=min(single.part_stamps, max(room // MIXED_PARTS, 1)))
     _tell_refused(plan)
     stream = _Stream(plan, recipe, wanted, shuffle, shard, workers, threads)
     batches = stream.batches(epochs, size)
@@ -153,7 +154,8 @@ class _Stream:
         if self.seed is None:
             return self._make_ahead(np.arange(len(self.plan)), pool)
         random = np.random.default_rng((self.seed, epoch))
-        order = _shuffle_runs(len(self.plan), self.plan.part_stamps, random)
+        on_disk = np.lexsort((self.plan.lines, self.plan.sources.image_set))
+        order = on_disk[_shuffle_runs(len(self.plan), self.plan.part_stamps, random)]
         return _mix(self._make_ahead(order, pool), np.random.default_rng((self.seed, epoch, *self.shard)))
 
     def _make_ahead(self, order: IntArray, pool: ThreadPoolExecutor) -> Iterator[_Made]:
@@ -187,7 +189,7 @@ class _Stream:
 
 
 def _shuffle_runs(count: int, part: int, random: np.random.Generator) -> IntArray:
-    """Put runs of neighbours in any order; each part is in the order of the plan, as it is read."""
+    """Put runs of neighbours on disk in any order; each part is in the order in which it is read."""
     run = max(part // RUNS, 1)
     starts = np.arange(0, count, run)
     random.shuffle(starts)

@@ -1,6 +1,7 @@
 """One part of a run: the unit of work, on plain data, whoever does it."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -8,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from snapdb.bulk.cutting.part_stamps import PartStamps
-from snapdb.bulk.cutting.stamps import StampMaker
+from snapdb.bulk.cutting.stamps import StampMaker, can_follow
 from snapdb.bulk.planning.plan import Part
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.running.journal import Journal
 from snapdb.bulk.writing.files import Summed, WrittenFile, write_file
 from snapdb.bulk.writing.shards import FLAGS, IMAGES, NOISE, make_shard, shard_path
 from snapdb.bulk.writing.table import make_table
+from snapdb.errors import SnapdbError
 from snapdb.types import PixelArray
 
 _KEPT_BYTES = 24 * 2**20
@@ -57,25 +59,18 @@ def run_part(part: Part, recipe: Recipe, folder: str) -> PartResult:
     StorageError
         If the output cannot be written. What cannot be read is told by row, and stops nothing.
     """
-    import time
-
     _keep_memory()
-    maker = StampMaker(recipe)
-    stamps = maker.make(part)
     begin = time.perf_counter()
-    if recipe.output_format == "fits":
-        from snapdb.bulk.writing.fits import write_stamps
-
-        files = write_stamps(Path(folder), part, stamps, recipe)
-    else:
-        files = _write_shards(Path(folder), part, stamps, recipe)
+    write = _follow if recipe.output_format == "zarr" and can_follow(part, recipe) else _make
+    stamps, files = write(part, recipe, Path(folder))
     Journal(Path(folder)).write_part(part.index, make_table(part, stamps), files)
+    rest = time.perf_counter() - begin - sum(stamps.seconds.values())
     return PartResult(
         index=part.index,
         stamps=len(part),
         failed=list_failed(part, stamps),
         size=sum(f.size for f in files),
-        seconds={**stamps.seconds, "write": time.perf_counter() - begin},
+        seconds={**stamps.seconds, "write": rest},
     )
 
 
@@ -105,15 +100,39 @@ def list_failed(part: Part, stamps: PartStamps) -> tuple[tuple[int, str, str], .
     )
 
 
-def _write_shards(folder: Path, part: Part, stamps: PartStamps, recipe: Recipe) -> list[WrittenFile]:
-    """Write a shard of each array."""
+def _follow(part: Part, recipe: Recipe, folder: Path) -> tuple[PartStamps, list[WrittenFile]]:
+    """Write stamps as they are made; where an image fails, all once more, so that each source is told."""
+    maker = StampMaker(recipe)
+    stamps = maker.begin(part)
+    try:
+        return stamps, [_write_shard(folder, IMAGES, part, maker.follow(part, stamps), 4, recipe)]
+    except SnapdbError:
+        return _make(part, recipe, folder, attempts=1)
+
+
+def _make(
+    part: Part, recipe: Recipe, folder: Path, attempts: int = 2
+) -> tuple[PartStamps, list[WrittenFile]]:
+    """Make all stamps, then write them."""
+    stamps = StampMaker(recipe).make(part, attempts=attempts)
+    if recipe.output_format == "fits":
+        from snapdb.bulk.writing.fits import write_stamps
+
+        return stamps, write_stamps(folder, part, stamps, recipe)
     arrays: dict[str, PixelArray | None] = {IMAGES: stamps.images, NOISE: stamps.noise, FLAGS: stamps.flags}
-    written = []
-    for name, array in arrays.items():
-        if array is None:
-            continue
-        pieces = Summed(make_shard(array, recipe))
-        path = shard_path(folder, name, part.index, array.ndim)
-        write_file(path, pieces)
-        written.append(WrittenFile(path.relative_to(folder).as_posix(), pieces.size, pieces.checksum))
-    return written
+    written = [
+        _write_shard(folder, name, part, [array], array.ndim, recipe)
+        for name, array in arrays.items()
+        if array is not None
+    ]
+    return stamps, written
+
+
+def _write_shard(
+    folder: Path, name: str, part: Part, batches: Iterable[PixelArray], axes: int, recipe: Recipe
+) -> WrittenFile:
+    """Write the shard of a part of one array."""
+    pieces = Summed(make_shard(batches, recipe))
+    path = shard_path(folder, name, part.index, axes)
+    write_file(path, pieces, large=True)
+    return WrittenFile(path.relative_to(folder).as_posix(), pieces.size, pieces.checksum)

@@ -218,14 +218,24 @@ def _chunks(shape: tuple[int, ...], resolution: int) -> Iterator[slice]:
 
 
 def _multiply(stamps: Floats, out: Floats, kernel: str, *, conserve: bool) -> None:
-    """Apply the weights of both axes, band by band."""
+    """Apply the weights of both axes, band by band, first along the one that leaves less to do.
+
+    Stamp by stamp, so that what is made of one does not depend on its neighbours, not in the last bit.
+    """
     number, ny, nx = stamps.shape
     resolution = out.shape[1]
-    middle = np.empty((number, ny, resolution), dtype=np.float32)
-    for band in make_bands(nx, resolution, ny, kernel, conserve=conserve):
-        np.matmul(stamps[:, :, band.source], band.weights.T, out=middle[:, :, band.out])
-    for band in make_bands(ny, resolution, resolution, kernel, conserve=conserve):
-        np.matmul(band.weights, middle[:, band.source], out=out[:, band.out])
+    if ny > resolution:
+        middle = np.empty((number, resolution, nx), dtype=np.float32)
+        for band in make_bands(ny, resolution, nx, kernel, conserve=conserve):
+            np.matmul(band.weights, stamps[:, band.source], out=middle[:, band.out])
+        for band in make_bands(nx, resolution, resolution, kernel, conserve=conserve):
+            np.matmul(middle[:, :, band.source], band.weights.T, out=out[:, :, band.out])
+    else:
+        middle = np.empty((number, ny, resolution), dtype=np.float32)
+        for band in make_bands(nx, resolution, ny, kernel, conserve=conserve):
+            np.matmul(stamps[:, :, band.source], band.weights.T, out=middle[:, :, band.out])
+        for band in make_bands(ny, resolution, resolution, kernel, conserve=conserve):
+            np.matmul(band.weights, middle[:, band.source], out=out[:, band.out])
 
 
 def _known_share(weights: list[Floats], known: Floats) -> Floats:

@@ -23,8 +23,10 @@ METHODS = ("nearest", "bilinear", "cubic", "lanczos")
 CUBIC_SHARPNESS = -0.75
 """The free number of the cubic kernel (Keys 1981, IEEE Trans. ASSP 29, 1153), as OpenCV has it."""
 LANCZOS_LOBES = 4
-BANDS = (64, 32, 16, 8, 4, 2, 1)
+BANDS = (32, 16, 8, 4, 2, 1)
 """Output pixels that are computed together: they need few of the input's."""
+FEW = 20
+"""Input pixels that a band needs, at most: of more, most are multiplied by 0, of fewer, calls are many."""
 MOST_PRODUCTS = 1 << 18
 """Up to here OpenBLAS multiplies in the calling thread: who has many threads has them for stamps,
 and the sums do not depend on how many there are."""
@@ -124,7 +126,8 @@ def make_bands(
     weights = make_weights(size, resolution, method, conserve=conserve)
     reach = int(np.count_nonzero(weights, axis=1).max())
     needs = {band: band * size // resolution + reach for band in BANDS}
-    height = next((b for b, need in needs.items() if b * need * across <= MOST_PRODUCTS), BANDS[-1])
+    fits = (b for b, need in needs.items() if need <= FEW and b * need * across <= MOST_PRODUCTS)
+    height = next(fits, BANDS[-1])
     bands = []
     for start in range(0, resolution, height):
         block = weights[start : start + height]

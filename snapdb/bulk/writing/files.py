@@ -1,7 +1,9 @@
 """Files of a run: written whole, known by their checksums."""
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,10 @@ from snapdb.errors import ConfigError, StorageError
 
 _TOGETHER, _MOST_PIECES = 256 * 1024, 512
 """Bytes and pieces that are written in one call."""
+_BEHIND = 2
+"""Files that may be on their way to the disk while others are made."""
+_sent: deque[int] = deque()
+"""Descriptors of those files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ def checksum(pieces: Iterable[bytes], before: int = 0) -> int:
     return int(value)
 
 
-def write_file(path: Path, pieces: Iterable[bytes]) -> None:
+def write_file(path: Path, pieces: Iterable[bytes], *, large: bool = False) -> None:
     """Write a file that takes its name when it is complete; one of that name is replaced.
 
     It is not synced to the disk: what a power cut takes is found by its checksum when a run is resumed.
@@ -60,6 +66,8 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
         Its folder is made.
     pieces : iterable of bytes
         Its content; each is let go of when it is written.
+    large : bool
+        Whether it is one of many that need not stay in memory: see :func:`_send`.
 
     Raises
     ------
@@ -71,11 +79,36 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb", buffering=0) as stream:
             _write_all(stream.fileno(), pieces)
+            if large:
+                _send(os.dup(stream.fileno()))
         temporary.replace(path)
-    except OSError as err:
+    except Exception as err:
         temporary.unlink(missing_ok=True)
+        if not isinstance(err, OSError):
+            raise  # of what makes the pieces
         msg = f"{path} cannot be written: {err.strerror or err}; make room, or choose another folder"
         raise StorageError(msg, path=str(path)) from err
+
+
+def _send(descriptor: int) -> None:
+    """Begin to bring a file to the disk, and let go of the memory of those that are there.
+
+    So a long run takes no memory from the images that it reads, and uses the same pages again and
+    again: fresh ones cost a virtual machine, which gets them from its host one by one, more time than
+    all that is done with the stamps in them. Nothing waits for the disk: what is not there yet stays.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        os.close(descriptor)
+        return
+    with suppress(OSError):  # a file system without a cache of its own
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    _sent.append(descriptor)
+    while len(_sent) > _BEHIND:
+        with suppress(IndexError):  # another thread was quicker
+            earlier = _sent.popleft()
+            with suppress(OSError):
+                os.posix_fadvise(earlier, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(earlier)
 
 
 class Summed:

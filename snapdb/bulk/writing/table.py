@@ -161,13 +161,12 @@ def write_parquet(path: Path, tables: Iterator[Any] | Sequence[Any]) -> int:
         Rows.
     """
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
-    from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
     temporary = path.with_name(f".{path.name}.part")
     writer, count, waiting = None, 0, []
     held = 0
     for table in tables:
-        writer = writer or parquet.ParquetWriter(temporary, table.schema.remove_metadata())
+        writer = writer or _open_writer(temporary, table.schema.remove_metadata())
         waiting.append(table.replace_schema_metadata(None))
         count, held = count + table.num_rows, held + table.num_rows
         if held >= _ROW_GROUP:
@@ -179,6 +178,15 @@ def write_parquet(path: Path, tables: Iterator[Any] | Sequence[Any]) -> int:
         writer.close()
         temporary.replace(path)
     return count
+
+
+def _open_writer(path: Path, schema: Any) -> Any:
+    """Open a parquet file, where columns that say the same again and again are numbers of their values."""
+    import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+    from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+
+    texts = [f.name for f in schema if pa.types.is_string(f.type) and f.name != "source_id"]
+    return parquet.ParquetWriter(path, schema, use_dictionary=texts)
 
 
 def write_report(path: Path, plan: Plan, failed: Sequence[tuple[int, str, str]]) -> int:

@@ -26,7 +26,7 @@ helpers.LARGE_PX = 0
 os.sched_getaffinity = lambda _: {0, 1}
 
 def double(pixels, header):
-    print(os.getpid())
+    os.write(1, b"%d\\n" % os.getpid())  # whole, whatever the other process writes
     return 2.0 * pixels
 
 if __name__ == "__main__":

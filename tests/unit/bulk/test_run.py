@@ -1,5 +1,6 @@
 """Whole runs: what is written is what plain formulas give, and what is not written is said."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,20 @@ def test_stamps_of_the_target_size_are_the_pixels_themselves(tiles: Any, tmp_pat
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_rows_are_in_the_order_of_files_and_of_rows_on_disk(tiles: Any, tmp_path: Path, workers: int) -> None:
+def test_rows_are_in_the_order_of_files_of_rows_on_disk_and_of_size(
+    tiles: Any, tmp_path: Path, workers: int
+) -> None:
     result = Orchestrator(make_config(max_workers=workers), output=tmp_path / "s.zarr").run(tiles.frame)
     table = pd.read_parquet(result["mapping_parquet"])
     assert (table["row"] == np.arange(300)).all()
+    several = 0
     for _, group in table.groupby("tile"):
-        assert group["y0"].is_monotonic_increasing
         assert (np.diff(group["row"]) == 1).all()
+        parts = [part for _, part in group.groupby(group["row"] // 64)]
+        assert all(part["size"].is_monotonic_increasing for part in parts)
+        assert all(a["y0"].max() <= b["y0"].min() for a, b in itertools.pairwise(parts))
+        several += any(not part["y0"].is_monotonic_increasing for part in parts)
+    assert several
     mapping = pd.read_csv(result["mapping_csv"])
     assert list(mapping["SourceID"]) == list(table["source_id"])
     assert (mapping["idx_in_zarr"] == table["row"]).all()

@@ -140,7 +140,8 @@ def test_ids_that_look_alike_in_a_header_are_counted(sky: pd.DataFrame, tmp_path
     with fits.open(read.path / file) as hdus:
         names = [(h.name, h.ver) for h in hdus[1:]]
         assert len(set(names)) == len(names)
-        for place, version in enumerate((1, 3)):  # each has two channels
+        alike = [i for i, source in enumerate(read.table["source_id"]) if source != "b"]
+        for place, version in zip(alike, (1, 3), strict=True):  # each has two channels
             np.testing.assert_array_equal(hdus["a?z", version].data, read.plane(place, channel=0))
 
 
