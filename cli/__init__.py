@@ -16,6 +16,9 @@ module                holds
 ====================  ==========================================================
 """
 
+import atexit
+import gc
+
 import rich_click as click
 
 from snapdb import __version__
@@ -45,6 +48,12 @@ def cli(session: Session, debug: bool, verbose: int) -> None:  # noqa: FBT001  #
     session.start_logging()
 
 
+_MANY = 50_000
+"""Objects after which garbage is looked for: a command loads modules, which makes none."""
+
+
 def main() -> None:
     """Run the command line."""
+    gc.set_threshold(_MANY)
+    atexit.register(gc.freeze)  # nor is any looked for at the end, when all goes at once
     cli.main()

@@ -35,7 +35,8 @@ def find_repeated(hashes: Iterable[IntArray]) -> IntArray:
         return np.empty(0, dtype=np.int64)
     together = np.concatenate(parts)
     together.sort()
-    return np.unique(together[1:][together[1:] == together[:-1]])
+    again = together[1:][together[1:] == together[:-1]]
+    return np.unique(again) if again.size else again
 
 
 class Duplicates:

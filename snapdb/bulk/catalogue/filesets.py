@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapdb.bulk.catalogue.arrow import to_array
+from snapdb.bulk.catalogue.arrow import to_strings
 from snapdb.bulk.catalogue.problem import ProblemCode
 from snapdb.types import IntArray
 
@@ -54,15 +54,12 @@ class FileSets:
         array, shape (rows,)
             For those that cannot be used, a number that :meth:`refusal` explains.
         """
-        encoded = _join(column).dictionary_encode()
-        texts = encoded.dictionary.to_pylist()
-        known = [self._by_text[t] if t in self._by_text else self._add(t) for t in texts]
-        empty = self._by_text.get("") if "" in self._by_text else self._add("")
-        codes = np.array([*known, empty], dtype=np.int64)
-        indices = encoded.indices
-        where = to_array(indices.fill_null(len(texts)) if indices.null_count else indices, np.int32)
-        taken: IntArray = codes[where]
-        return taken
+        joined = _join(column)
+        texts = [t or "" for t in joined.to_pylist()] if joined.null_count else to_strings(joined)
+        for text in dict.fromkeys(texts):
+            if text not in self._by_text:
+                self._add(text)
+        return np.fromiter(map(self._by_text.__getitem__, texts), np.int64, len(texts))
 
     def refusal(self, index: int) -> tuple[ProblemCode, str] | None:
         """Say why a list cannot be used; None where it can.
@@ -74,7 +71,7 @@ class FileSets:
         """
         return self._refused.get(index)
 
-    def _add(self, text: str) -> int:
+    def _add(self, text: str) -> None:
         """Parse a text that was not seen before."""
         paths, problem = parse_paths(text)
         index = self._by_set.get(paths) if paths else None
@@ -87,7 +84,6 @@ class FileSets:
             self._by_set[paths] = index
             self._look_for(index, paths)
         self._by_text[text] = index if index is not None else NO_FILESET
-        return self._by_text[text]
 
     def _look_for(self, index: int, paths: Sequence[str]) -> None:
         """See that the files exist."""
@@ -154,10 +150,11 @@ def _finish(paths: Any, text: str) -> tuple[tuple[str, ...], tuple[ProblemCode, 
 def _join(column: "pa.Array") -> "pa.Array":
     """Give a column of texts; the paths of lists are joined."""
     import pyarrow as pa
-    from pyarrow import compute as pc
 
     kind = column.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        from pyarrow import compute as pc
+
         joined = pc.binary_join(column.cast(pa.list_(pa.string())), _BETWEEN)
         # A last mark tells a list of one path from a text.
         return pc.binary_join_element_wise(joined, "", _BETWEEN)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snapdb.bulk.catalogue.arrow import to_array, to_strings
+from snapdb.bulk.catalogue.arrow import to_strings
 from snapdb.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -47,16 +47,24 @@ def to_floats(column: "pa.Array") -> tuple[FloatArray, BoolArray]:
 def _parse_floats(column: "pa.Array") -> tuple[FloatArray, BoolArray]:
     """Read numbers from texts: all in one go where all are sound."""
     import pyarrow as pa
-    from pyarrow import compute as pc
+
+    if pa.types.is_string(column.type) and not column.null_count:
+        texts = to_strings(column)
+        joined = "".join(texts)
+        if joined.isascii() and "_" not in joined:  # Python's numbers are then the usual ones
+            try:
+                return np.array(list(map(float, texts)), np.float64), np.zeros(len(texts), dtype=bool)
+            except ValueError:
+                pass  # some are empty, or no numbers
+    return _parse_others(column)
+
+
+def _parse_others(column: "pa.Array") -> tuple[FloatArray, BoolArray]:
+    """Read numbers from texts some of which may be empty, or no numbers."""
+    import pyarrow as pa
+    from pyarrow import compute as pc  # which takes longer to load than a sound catalogue to read
 
     trimmed = pc.utf8_trim_whitespace(column)
-    if not trimmed.null_count:
-        try:
-            plain = pc.cast(trimmed, pa.float64())
-        except pa.ArrowInvalid:
-            pass  # some are empty, or no numbers
-        else:
-            return to_array(plain, np.float64).copy(), np.zeros(len(column), dtype=bool)
     there = pc.invert(pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(_MISSING, type=trimmed.type)))
     kept = pc.if_else(pc.and_kleene(there, pc.is_valid(trimmed)), trimmed, None)
     try:
@@ -93,21 +101,16 @@ def to_texts(column: "pa.Array") -> NDArray[np.object_]:
         Texts or numbers; whole numbers that a table keeps as floats are written as integers.
     """
     import pyarrow as pa
-    from pyarrow import compute as pc
 
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_floating(column.type):
+    if pa.types.is_string(column.type) and not column.null_count:
+        items = [text.strip() for text in to_strings(column)]
+    elif pa.types.is_floating(column.type):
         items = [_write_number(v) for v in column.to_pylist()]
-        return np.array(items, dtype=object)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        text = pc.utf8_trim_whitespace(column)
-    elif pa.types.is_integer(column.type):
-        text = pc.cast(column, pa.string())
     else:
-        return np.array([_decode(v) for v in column.to_pylist()], dtype=object)
-    whole = pc.fill_null(text, "") if text.null_count else text
-    return np.array(to_strings(whole.cast(pa.string())), dtype=object)
+        items = [_decode(v) for v in column.to_pylist()]
+    return np.array(items, dtype=object)
 
 
 def _write_number(value: float | None) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, to_strings
+from snapdb.bulk.catalogue.arrow import from_texts, take_texts, to_strings
 from snapdb.bulk.planning.placing import number_runs, place_windows, window_sizes
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import Channel, get_wcs
@@ -177,7 +177,7 @@ def _take(ids: Any, places: IntArray) -> Any:
     """Give some ids."""
     if isinstance(ids, list):
         return [ids[i] for i in places.tolist()]
-    return ids.take(places if isinstance(ids, np.ndarray) else from_numbers(places))
+    return ids[places] if isinstance(ids, np.ndarray) else take_texts(ids, places)
 
 
 def _apart(ids: Any) -> Any:

@@ -1,11 +1,11 @@
 """The end of a run: the parts' tables joined, and what gave no stamp reported."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from snapdb.bulk.catalogue.arrow import to_scalar
+from snapdb.bulk.catalogue.arrow import to_strings
 from snapdb.bulk.cutting.part_stamps import FAILED
 from snapdb.bulk.cutting.stamps import StampMaker
 from snapdb.bulk.planning.plan import Plan
@@ -16,7 +16,7 @@ from snapdb.bulk.writing.table import (
     MAPPING,
     REPORT,
     make_table,
-    write_mapping,
+    open_mapping,
     write_parquet,
     write_report,
 )
@@ -46,17 +46,18 @@ def finish_run(folder: Path, journal: Journal, plan: Plan, recipe: Recipe) -> li
     """
     failed: list[Failure] = []
 
-    def tables() -> Iterator[Any]:
+    def tables(add: Callable[[Any], None]) -> Iterator[Any]:
         if not plan.part_count:
             part = plan.no_part()
             yield make_table(part, StampMaker(recipe).make(part))
         for table in journal.iter_tables(plan.part_count):
             failed.extend(_failed_rows(table))
+            add(table)
             yield table
 
-    write_parquet(folder / INDEX, tables())
     is_zarr = recipe.output_format == "zarr"
-    write_mapping(folder / MAPPING, folder / INDEX, plan.part_stamps, is_zarr=is_zarr)
+    with open_mapping(folder / MAPPING, plan.part_stamps, is_zarr=is_zarr) as add:
+        write_parquet(folder / INDEX, tables(add))
     write_report(folder / REPORT, plan, failed)
     return failed
 
@@ -106,10 +107,8 @@ def tell_reasons(plan: Plan, failed: Sequence[Failure], *, is_empty: bool) -> di
 
 def _failed_rows(table: Any) -> Iterator[Failure]:
     """Give the rows of a table that failed."""
-    import pyarrow.compute as pc  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
-
-    chosen = table.filter(pc.equal(table["status"], to_scalar(FAILED))).select(
-        ["catalogue_row", "source_id", "reason"]
-    )
-    for row in chosen.to_pylist():
-        yield row["catalogue_row"], row["source_id"], row["reason"]
+    names = ("catalogue_row", "source_id", "reason")
+    for at, status in enumerate(to_strings(table["status"].combine_chunks())):
+        if status == FAILED:
+            row, source_id, reason = (table[name][at].as_py() for name in names)
+            yield row, source_id, reason

@@ -18,7 +18,9 @@ def serve() -> None:
     os.dup2(2, 1)  # what is printed must not come between results
     tasks: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_receive, args=(0, tasks), daemon=True).start()
+    gc.disable()
     load_libraries()
+    gc.enable()
     gc.freeze()  # what is loaded stays: it need not be looked through again and again
     while True:
         write_frame(output, _do(tasks.get()))

@@ -23,10 +23,12 @@ def search_criteria(text: str) -> Setting[dict[str, Any]]:
 
 def _take(value: Any) -> dict[str, Any]:
     """Take criteria that a search would take; the catalogue has the positions."""
-    from snapdb.model.search import make_search
-
     if not isinstance(value, Mapping):
         raise TypeError(value)
+    if not value:  # as by default: a search need not be loaded for that
+        return {}
+    from snapdb.model.search import make_search
+
     for name in _OURS:
         if name in value:
             msg = f"{name} has no place among the criteria of a run, whose positions are the catalogue's"

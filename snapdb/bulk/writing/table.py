@@ -1,13 +1,14 @@
 """What is known of each stamp, as an Arrow table: part by part, and joined at the end as parquet."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, to_scalar
+from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, to_array, to_strings
 from snapdb.bulk.cutting.part_stamps import FAILED, WRITTEN, PartStamps
 from snapdb.bulk.planning.plan import Part, Plan
 from snapdb.bulk.planning.sources import Channel
@@ -111,8 +112,6 @@ def make_images_table(images: Sequence[Channel]) -> Any:
         With their whole world coordinates as cards, newlines between them; ``zeropoint`` is the AB
         magnitude that pixels were converted with (null where they were not), ``zeropoint_from`` its origin.
     """
-    import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
-
     texts = {
         "label": [c.label for c in images],
         "image_id": [c.image_id for c in images],
@@ -134,8 +133,7 @@ def make_images_table(images: Sequence[Channel]) -> Any:
     zeropoints = [c.zeropoint.value if c.zeropoint else np.nan for c in images]
     found["zeropoint"] = from_numbers(np.array(zeropoints, np.float64), nan_is_null=True)
     found["image"] = from_numbers(np.arange(len(images), dtype=np.int32))
-    has_tables = np.array([c.has_tables for c in images], np.int8)
-    found["has_tables"] = from_numbers(has_tables).cast(pa.bool_())
+    found["has_tables"] = from_numbers(np.array([c.has_tables for c in images], np.bool_))
     return _join(_IMAGE_COLUMNS, [found[name] for name in _IMAGE_COLUMNS])
 
 
@@ -216,7 +214,8 @@ def write_report(path: Path, plan: Plan, failed: Sequence[tuple[int, str, str]])
     return len(rows)
 
 
-def write_mapping(path: Path, index: Path, part_stamps: int, *, is_zarr: bool) -> None:
+@contextmanager
+def open_mapping(path: Path, part_stamps: int, *, is_zarr: bool) -> Iterator[Callable[[Any], None]]:
     """Write which source is where, as CSV for readers of Cutana's mapping.
 
     ``zarr_file`` is a path below the ``output_dir`` of a run that was given no other: the zarr
@@ -226,32 +225,38 @@ def write_mapping(path: Path, index: Path, part_stamps: int, *, is_zarr: bool) -
     Parameters
     ----------
     path : Path
-        Of the file; one that is there is replaced.
-    index : Path
-        The table of all stamps.
+        Of the file, which takes its name when the block ends; one that is there is replaced.
     part_stamps : int
         Stamps of a part.
     is_zarr : bool
         Whether stamps are in one array.
+
+    Yields
+    ------
+    callable
+        Adds the rows of a table of stamps.
     """
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
-    import pyarrow.compute as pc  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
-    from pyarrow import csv, parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+    from pyarrow import csv  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
     temporary = path.with_name(f".{path.name}.part")
     text, number = pa.string(), pa.int64()
     columns_of = {"SourceID": text, "zarr_file": text, "batch_index": number, "idx_in_zarr": number}
     schema = pa.schema({**columns_of, "status": text})
-    group, written = to_scalar(path.absolute().parent.name), to_scalar(WRITTEN)
-    size = from_numbers(np.array([part_stamps]))[0]
-    with parquet.ParquetFile(index) as file, csv.CSVWriter(temporary, schema) as writer:
-        for batch in file.iter_batches(columns=["source_id", "file", "row", "status"]):
-            row, where = batch["row"], batch["file"]
-            place = pa.nulls(len(batch), number)
+    group = path.absolute().parent.name
+    with csv.CSVWriter(temporary, schema) as writer:
+
+        def add(table: Any) -> None:
+            source, file, row, status = (
+                table[n].combine_chunks() for n in ("source_id", "file", "row", "status")
+            )
+            rows, is_there = to_array(row, np.int64), np.zeros(len(table), np.bool_)
             if is_zarr:
-                is_there = pc.equal(batch["status"], written)
-                where, place = pc.if_else(is_there, group, where), pc.if_else(is_there, row, place)
-            part = pc.divide(row, size)
-            columns = [batch["source_id"], where, part, place, batch["status"]]
+                is_there = np.array([one == WRITTEN for one in to_strings(status)], np.bool_)
+                file = from_texts(group if there else "" for there in is_there.tolist())
+            place = from_numbers(rows, there=is_there)
+            columns = [source, file, from_numbers(rows // part_stamps), place, status]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+        yield add
     temporary.replace(path)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, to_array, to_scalar, to_strings
+from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, take_texts, to_array, to_strings
 
 TEXTS = [[], [""], ["a", "", "bcd"], ["\u00e4", "x", "\u65e5\u672c", ""], ["", "", ""]]
 
@@ -44,5 +44,22 @@ def test_numbers_that_are_not_there(count: int) -> None:
     assert made.null_count == expected.null_count
 
 
-def test_a_text_to_compare_with() -> None:
-    assert to_scalar("written") == pa.scalar("written")
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 70])
+def test_numbers_some_of_which_there_are(count: int) -> None:
+    """Oracle: Arrow's own conversion."""
+    values = np.arange(count)
+    made = from_numbers(values, there=values % 3 > 0)
+    made.validate(full=True)
+    assert made.equals(pa.array(values, mask=values % 3 == 0))
+
+
+@pytest.mark.parametrize("at_once", [3, 65_536])
+def test_texts_taken_in_any_order(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: Arrow's own take."""
+    monkeypatch.setattr("snapdb.bulk.catalogue.arrow._AT_ONCE", at_once)
+    column = from_texts(["", "a", "Änne", "", "ein langer Text", "b", "☉", "z" * 40])
+    for part in (column, column.slice(2, 5), column.slice(7), column.slice(0, 1)):
+        for places in ([], [0], list(range(len(part)))[::-1], [len(part) - 1] * 4 + [0, 0]):
+            made = take_texts(part, np.array(places, np.int64))
+            made.validate(full=True)
+            assert made.to_pylist() == part.take(pa.array(places, pa.int64())).to_pylist()
