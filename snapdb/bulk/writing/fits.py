@@ -6,12 +6,11 @@ the same bytes.
 """
 
 import hashlib
-import math
 import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,9 +147,12 @@ class FitsStamps:
         self._part = part
         self._stamps = stamps
         self._recipe = recipe
-        self._columns = {n: c.tolist() if hasattr(c, "tolist") else c for n, c in stamps.columns.items()}
+        self._sets = stamps.columns["images"].tolist()
         self._ids = [str(s) for s in part.sources.source_id]
         self._ra, self._dec = part.sources.ra.tolist(), part.sources.dec.tolist()
+        self._numbers = self._write_source_numbers()
+        self._wcs = {0: _write_wcs(stamps.columns)}
+        self._wcs |= {number: _write_wcs(columns) for number, columns in stamps.raw_wcs.items()}
         if not recipe.raw:
             order = np.ascontiguousarray(np.moveaxis(stamps.images, 3, 1))
             self._planes = order if order.dtype == np.uint8 else order.astype(">f4")
@@ -212,7 +214,7 @@ class FitsStamps:
         index : int
             Of the source in the part.
         """
-        channels = self._part.image_sets[self._columns["images"][index]]
+        channels = self._part.image_sets[self._sets[index]]
         planes = self._stamps.raw[index] if self._recipe.raw else self._planes[index]
         own = self._recipe.raw or len(channels) == len(planes)
         found: list[Layer] = []
@@ -239,26 +241,23 @@ class FitsStamps:
         )
         return b"".join(cards).decode()
 
+    def _write_source_numbers(self) -> list[tuple[str, ...]]:
+        """Write the numbers of the cards about each source."""
+        columns, sources = self._stamps.columns, self._part.sources
+        size, scale = columns["size"], columns["pixel_scale"]
+        arcsec = scale * (size if self._recipe.raw else self._recipe.resolution)
+        places = (columns[name] for name in _PLACES)
+        written = map(_write_numbers, (sources.ra, sources.dec, arcsec, size, scale, *places))
+        return list(zip(*written, strict=True))
+
     def _source_values(self, index: int) -> tuple[str, ...]:
         """Give what the cards about a source say."""
-        columns = self._columns
-        size, side = columns["size"][index], self._recipe.resolution
-        scale = columns["pixel_scale"][index]
-        arcsec = scale * (size if self._recipe.raw else side)
-        numbers = (
-            self._ra[index],
-            self._dec[index],
-            arcsec,
-            size,
-            scale,
-            *(columns[n][index] for n in _PLACES),
-        )
         source = write_card("SOURCE", self._ids[index], "identifier of the source").decode()
-        return (source, self._origins[columns["images"][index]], *map(write_number, numbers))
+        return (source, self._origins[self._sets[index]], *self._numbers[index])
 
     def _image_header(self, index: int, layer: "Layer") -> bytes:
         """Give the header of one extension of a source."""
-        values = self._wcs_values(index, layer.channel)
+        values = self._wcs[layer.channel if self._recipe.raw else 0][index]
         batches = self._recipe.fits_batches
         pixels = layer.pixels
         key = (layer.plane, layer.channel, layer.name, pixels.shape, pixels.dtype.char, bool(values))
@@ -303,13 +302,20 @@ class FitsStamps:
         text = b"".join(cards).decode() + (_SOURCE if batches else "")
         return text + (_WCS if has_wcs else "") + _END
 
-    def _wcs_values(self, index: int, number: int) -> tuple[str, ...]:
-        """Give the numbers of the world coordinates of a stamp; none where there are none."""
-        columns = self._columns
-        if self._recipe.raw and number:
-            columns = self._stamps.raw_wcs[number]
-        values = [float(columns[n][index]) for n in _LINEAR]
-        return tuple(map(write_number, values)) if all(map(math.isfinite, values)) else ()
+
+def _write_wcs(columns: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Write the numbers of the world coordinates of each stamp; none where there are none."""
+    numbers = [columns[name] for name in _LINEAR]
+    there: list[bool] = list(np.isfinite(numbers).all(axis=0))
+    texts = zip(*map(_write_numbers, numbers), strict=True)
+    return [found if known else () for found, known in zip(texts, there, strict=True)]
+
+
+def _write_numbers(column: PixelArray) -> list[str]:
+    """Write the numbers of a column, each that recurs once."""
+    values = column.tolist()
+    texts = {value: write_number(value) for value in set(values)}
+    return [texts[value] for value in values]
 
 
 _BITPIX = {("f", 4): -32, ("u", 1): 8, ("i", 4): 32}
