@@ -306,7 +306,7 @@ class FitsStamps:
 def _write_wcs(columns: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Write the numbers of the world coordinates of each stamp; none where there are none."""
     numbers = [columns[name] for name in _LINEAR]
-    there: list[bool] = list(np.isfinite(numbers).all(axis=0))
+    there: list[bool] = np.isfinite(np.array(numbers)).all(axis=0).tolist()
     texts = zip(*map(_write_numbers, numbers), strict=True)
     return [found if known else () for found, known in zip(texts, there, strict=True)]
 
