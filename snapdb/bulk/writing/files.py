@@ -83,7 +83,8 @@ def write_file(path: Path, pieces: Iterable[bytes], *, large: bool = False) -> N
                 _send(os.dup(stream.fileno()))
         temporary.replace(path)
     except Exception as err:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it may not be there, nor its folder
+            temporary.unlink()
         if not isinstance(err, OSError):
             raise  # of what makes the pieces
         msg = f"{path} cannot be written: {err.strerror or err}; make room, or choose another folder"
