@@ -24,6 +24,8 @@ from snapdb.types import BoolArray, FloatArray, IntArray
 
 WINDOW_BYTES = 2**31
 """A window whose float32 pixels take more is refused."""
+_AT_ONCE = 65_536
+"""Ids that are texts at a time."""
 OFF_IMAGE, NO_SIZE, TOO_LARGE, NO_IMAGE = "off_image", "no_size", "too_large", "no_image"
 
 
@@ -156,7 +158,8 @@ class Plan:
         made = hashlib.blake2b(digest_size=16)
         for name in _NUMBERS:
             made.update(np.ascontiguousarray(getattr(self.sources, name)).data)
-        made.update("\n".join(_as_texts(self.sources.source_id)).encode())
+        for start in range(0, len(self), _AT_ONCE):
+            made.update("\n".join(_as_texts(self.sources.source_id[start : start + _AT_ONCE])).encode())
         for channels in self.image_sets:
             for channel in channels:
                 made.update(repr((channel.data.path, _stamp(channel), channel.factor)).encode())
@@ -228,9 +231,12 @@ def make_plan(
         pixels, arcsec = fill_sizes(given.pixels, given.arcsec, recipe)
         block = replace(given, pixels=pixels, arcsec=arcsec)
         good, line, size = _judge(block, image_sets, recipe, found)
-        kept.append((block.take(good), line[good], size[good]))
+        chosen = block.take(good)
+        ids = from_texts(_as_texts(chosen.source_id))  # a tenth of what they take as objects
+        kept.append((replace(chosen, source_id=ids), line[good], size[good]))
     sources = _join([b for b, _, _ in kept])
     lines, sizes = (np.concatenate([k[n] for k in kept] or [np.empty(0, np.int64)]) for n in (1, 2))
+    del kept
     order = _order(sources, lines, sizes, recipe.part_stamps)
     usable = tuple(s if isinstance(s, tuple) else () for s in image_sets)
     return Plan(
@@ -255,8 +261,7 @@ def _join(blocks: Sequence[SourceBlock]) -> SourceBlock:
     """Make one block of many."""
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
-    chunks = [b.source_id if isinstance(b.source_id, pa.Array) else from_texts(b.source_id) for b in blocks]
-    ids = pa.concat_arrays(chunks) if chunks else from_texts([])
+    ids = pa.concat_arrays([b.source_id for b in blocks]) if blocks else from_texts([])
     kinds = {"row": np.int64, "image_set": np.int64}
     columns: dict[str, Any] = {
         n: np.concatenate([getattr(b, n) for b in blocks] or [np.empty(0)]).astype(kinds.get(n, np.float64))
