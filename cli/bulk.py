@@ -128,11 +128,16 @@ def _check_together(options: Mapping[str, Any]) -> None:
             raise click.UsageError(msg)
         return
     _check_name(options["output"])
-    is_zarr = Path(options["output"]).suffix.lower() == ".zarr"
     asked = dict(options["settings"]).get("output_format")
-    if asked is not None and asked != ("zarr" if is_zarr else "fits"):
+    if asked is not None:
+        _check_format(options["output"], asked, "--set output_format")
+
+
+def _check_format(output: str, asked: str, source: str) -> None:
+    """Refuse a format that is not that of the output's name."""
+    if asked != ("zarr" if Path(output).suffix.lower() == ".zarr" else "fits"):
         msg = (
-            f"--set output_format={asked} with -o {options['output']}: the name says what is written, "
+            f"{source} is {asked}, with -o {output}: the name says what is written, "
             "NAME.zarr for zarr, a folder without an ending for FITS files"
         )
         raise click.UsageError(msg)
@@ -156,6 +161,9 @@ def _make_config(source: Path, options: Mapping[str, Any]) -> "Config":
 
     path = options["config_file"]
     config = get_default_config() if path is None else load_config_toml(path)
+    asked = path is not None and "output_format" in tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    if asked and "output_format" not in dict(options["settings"]):
+        _check_format(options["output"], config.output_format, f"output_format in {path}")
     config.source_catalogue = str(source)
     for name, value in options["settings"]:
         config.assign(name, value)

@@ -1,5 +1,6 @@
 """The options of a search, the same for every command that looks for images."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -68,7 +69,14 @@ _RANGES: tuple[_Option, ...] = (
     ),
 )
 _PROVENANCE: tuple[_Option, ...] = (
-    (("--provenance",), {"metavar": "ID", "multiple": True, "help": "Any of these; may be repeated."}),
+    (
+        ("--provenance",),
+        {
+            "metavar": "ID|TAG:PROCESS",
+            "multiple": True,
+            "help": "Any of these, or the first digits of one; may be repeated.",
+        },
+    ),
     (("--provenance-tag",), {"metavar": "TAG", "help": "Only images of the provenance with this tag."}),
     (("--process",), {"help": "Process that made the images; without --provenance-tag: any version of it."}),
 )
@@ -164,7 +172,15 @@ def number_or_text(value: str) -> float | str:
     ----------
     value
         As given.
+
+    Raises
+    ------
+    click.UsageError
+        It is a year: as an MJD it lies in the 1860s, and would find everything, or nothing.
     """
+    if re.fullmatch("(18|19|20|21)[0-9][0-9]", value.strip()):
+        msg = f"{value!r} may be a year; write '{value.strip()}-01-01', or {value.strip()}.0 for an MJD"
+        raise click.UsageError(msg)
     try:
         return float(value)
     except ValueError:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SAMPLE = 1000
 """Images whose properties are looked at when one is asked for that there is not."""
 
-_FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "parquet")
+_FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "fits", "parquet")
 
 
 @click.command("find")

@@ -71,7 +71,7 @@ def _names_in(where: str, read: Callable[[], str]) -> Iterator[str]:
     if "\0" in text:
         msg = f"the list {where} holds NUL, which no name does; give a text with a path a line"
         raise click.UsageError(msg)
-    for line in text.splitlines():
+    for line in text.split("\n"):  # splitlines() also parts at letters that names may have
         name = line.strip()
         if name and not name.startswith("#"):
             yield name

@@ -16,7 +16,7 @@ from snapdb.archive.columns import UNITS, Row
 from .outputs import write_pieces
 from .session import printable
 
-FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "parquet")
+FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "fits", "parquet")
 
 _SUFFIXES = {
     ".txt": "table",
@@ -28,6 +28,7 @@ _SUFFIXES = {
     ".vot": "votable",
     ".xml": "votable",
     ".votable": "votable",
+    ".fits": "fits",
     ".parquet": "parquet",
 }
 _WIDTHS: dict[str, tuple[str, int]] = {
@@ -100,7 +101,7 @@ def write_listing(rows: Iterable[Row], form: str, output: Path | None) -> int:
     pieces: Iterable[bytes]
     if form == "parquet":
         pieces = _encode_parquet(counted)
-    elif form in ("ecsv", "votable"):
+    elif form in ("ecsv", "votable", "fits"):
         pieces = _encode_table(list(counted), form)
     else:
         pieces = (piece.encode() for piece in _LINES[form](counted))
@@ -195,10 +196,13 @@ def _encode_table(rows: list[Row], form: str) -> Iterator[bytes]:
     from snapdb.archive.listing import make_table
     from snapdb.archive.table_files import write_text
     from snapdb.archive.votables import write_votable
+    from snapdb.formats.table_fits import write_table_fits
 
     buffer = io.BytesIO()
     if form == "ecsv":
         write_text(make_table(rows), buffer, "ascii.ecsv")
+    elif form == "fits":
+        write_table_fits(make_table(rows), buffer)
     else:
         write_votable(make_table(rows), buffer)
     yield buffer.getvalue()

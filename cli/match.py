@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 def command(ctx: click.RichContext, session: Session, /, catalogue: Path, **options: Any) -> None:
     """Find which rows of CATALOGUE lie in which images.
 
-    CATALOGUE is a CSV, ECSV, FITS or parquet table with columns of positions: ICRS degrees,
-    or in the unit that the column has. Of each pair is told: row (counted from 0), image_id,
+    CATALOGUE is a CSV, ECSV, FITS, VOTable or parquet table with columns of positions: ICRS
+    degrees, or in the unit that the column has. Of each pair is told: row (counted from 0), image_id,
     band, mjd. Kept cutouts are left out, unless --kind asks for them.
 
     \b

@@ -69,6 +69,9 @@ def connect(
 
     settings = read_settings(url=_text(url), store=_text(store))
     place = find_place(settings)
+    if place.folder is not None and place.folder.is_file():
+        msg = f"{place.folder} is a file; name the folder of the archive, or sqlite:///{place.folder}"
+        raise ConfigError(msg, path=str(place.folder))
     if place.folder is not None and create:
         _make_folder(place.folder)
     if place.database is not None and not create and not place.database.is_file():

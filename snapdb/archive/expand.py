@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snapdb.archive.paths import PathLike
 from snapdb.config import REGISTRY_NAME
-from snapdb.errors import ObjectMissingError, StorageError
+from snapdb.errors import ObjectMissingError, StorageError, UsageError
 from snapdb.model.url import Url, to_url
 
 Location = Path | Url
@@ -42,12 +42,15 @@ def expand_paths(
     Raises
     ------
     UsageError
-        If an address is of a kind that cannot be read, or holds a password.
+        If an address is of a kind that cannot be read, or holds a password, or a path is empty.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else paths
     files: dict[Location, None] = {}
     for path in given:
         text = os.fspath(path)
+        if not text:
+            msg = "a path is empty; expected a file, a folder, a pattern or an address ('.' is this folder)"
+            raise UsageError(msg)
         url = to_url(text)
         if url is not None:
             files[url] = None
@@ -97,7 +100,7 @@ def _expand(text: str, tell: Callable[[str], None]) -> Iterator[Path]:
     """Give the files of one name."""
     path = Path(text).expanduser()
     if path.is_dir():
-        yield from _walk(path, tell)
+        yield from _walk(path, tell, _trail(path))
     elif path.exists() or not glob.has_magic(text):
         yield path
     else:
@@ -105,21 +108,37 @@ def _expand(text: str, tell: Callable[[str], None]) -> Iterator[Path]:
         if not found:
             yield path
         for match in found:
-            yield from _walk(match, tell) if match.is_dir() else [match]
+            yield from _walk(match, tell, _trail(match)) if match.is_dir() else [match]
 
 
-def _walk(folder: Path, tell: Callable[[str], None]) -> Iterator[Path]:
-    """Give the files below a folder in order of name, and tell what is passed over."""
+def _trail(folder: Path) -> frozenset[str]:
+    """Give the folder, for the trail of a walk that begins in it."""
+    return frozenset({os.path.realpath(folder)})
+
+
+def _walk(folder: Path, tell: Callable[[str], None], trail: frozenset[str]) -> Iterator[Path]:
+    """Give the files below a folder in order of name, and tell what is passed over.
+
+    `trail` holds the folders on the way here: a link to one of them, or to one above them, would go round.
+    """
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
         what = _name_whole(entry)
         if what is not None:
             tell(f"{show_location(entry)} is {what}, and passed over")
+        elif entry.is_symlink() and _goes_round(entry, trail):
+            tell(f"{show_location(entry)} is a link to a folder that it lies in, and passed over")
         elif entry.is_dir():
-            yield from _walk(entry, tell)
+            yield from _walk(entry, tell, trail | _trail(entry))
         else:
             yield entry
+
+
+def _goes_round(link: Path, trail: frozenset[str]) -> bool:
+    """Tell whether a link leads to a folder on the trail, or above it."""
+    target = os.path.realpath(link)
+    return link.is_dir() and any(os.path.commonpath([target, here]) == target for here in trail)
 
 
 def _name_whole(entry: Path) -> str | None:

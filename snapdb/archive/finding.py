@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from snapdb.archive.image import Image
-from snapdb.archive.lineage import as_provenance_id
+from snapdb.archive.lineage import as_provenance_id, read_uuid
 from snapdb.archive.listing import ImageList
 from snapdb.archive.originals import find_nearest_originals, find_originals
 from snapdb.archive.values import as_uuid
@@ -42,8 +42,8 @@ class Finding:
         Parameters
         ----------
         provenance : Provenance, UUID, str, or several of them, optional
-            Only images with one of these provenances. All are asked when neither this nor
-            a tag is given.
+            Only images with one of these provenances; text is an id, the first 4 or more digits
+            of one, or ``TAG:PROCESS``. All are asked when neither this nor a tag is given.
         provenance_tag, process : str, optional
             Only images with the provenance that carries this tag: of one process when
             `process` is given, else of every process that has the tag. `process` alone
@@ -224,7 +224,7 @@ class Finding:
                 msg = "provenance and provenance_tag were both given; give one of them"
                 raise SearchError(msg)
             several = provenance if isinstance(provenance, list | tuple | set | frozenset) else [provenance]
-            return tuple(as_provenance_id(p) for p in several)
+            return tuple(self._provenance_id(p) for p in several)
         if tag is not None:
             tagged = [self.registry.get_tagged(tag, process)] if process else self.registry.find_tagged(tag)
             if not tagged:
@@ -235,6 +235,12 @@ class Finding:
         if process is not None:
             return tuple(p.id for p in self.registry.find_provenances(process=process))
         return None
+
+    def _provenance_id(self, given: Any) -> UUID:
+        """Give the id of a provenance, of which text may be the first digits, or TAG:PROCESS."""
+        if isinstance(given, str) and read_uuid(given) is None:
+            return self._archive.find_provenance(given).id
+        return as_provenance_id(given)
 
     def match(
         self, table: Any, *, ra: str = "ra", dec: str = "dec", on_error: "OnBadRow" = "raise", **criteria: Any

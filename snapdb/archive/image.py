@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
+import numpy as np
+
 from snapdb.archive import cutting, loading, saving
 from snapdb.archive.paths import PathLike, resolve_paths
 from snapdb.archive.photometric import PhotometricImage
@@ -224,13 +226,16 @@ class Image(PhotometricImage):
         PartialOverlapError, ShapeError
             As for :meth:`get_cutout`.
         UsageError
-            If the declination lies beyond a pole.
+            If the declination lies beyond a pole, or positions are an array.
         """
         if xsize is None:
             msg = "get_ra_dec_cutout needs xsize, the size in pixels"
             raise UsageError(msg, name="xsize")
         is_plain = type(ra) is float and type(dec) is float
-        ra_deg, dec_deg = (ra, dec) if is_plain else map(float, split_coordinates(ra, dec))
+        ra_deg, dec_deg = (ra, dec) if is_plain else split_coordinates(ra, dec)
+        if not (isinstance(ra_deg, float) and isinstance(dec_deg, float)):
+            msg = f"{np.size(ra_deg)} positions in an array: a cutout is about one; give them one by one"
+            raise UsageError(msg, shape=np.shape(ra_deg))
         if abs(dec_deg) > 90.0:
             msg = f"dec={dec_deg}: expected a declination from -90 to 90 degrees"
             raise UsageError(msg, dec=dec_deg)

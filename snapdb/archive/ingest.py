@@ -16,6 +16,7 @@ from uuid import UUID
 
 from snapdb.archive.expand import Location, find_fault, show_location
 from snapdb.archive.gzip_indexes import index_gzip_files
+from snapdb.archive.known import Elsewhere, KnownFile, look_up_files
 from snapdb.archive.placing import key_of, look_at_remote, make_remote_record, name_format
 from snapdb.archive.reading import (
     GroupReading,
@@ -36,12 +37,11 @@ from snapdb.errors import (
 from snapdb.model.file import FileRecord, FileState
 from snapdb.model.image import NewImage
 from snapdb.model.outcome import Outcome, OutcomeKind
-from snapdb.model.search import make_search
 from snapdb.model.url import Url, is_url
 from snapdb.storage import FileFingerprint, LocalStore, fingerprint
 
 if TYPE_CHECKING:
-    from snapdb.formats.describe import Described, FileGroup
+    from snapdb.formats.describe import FileGroup
     from snapdb.formats.remote_scan import RemoteGroup
     from snapdb.formats.repack import Packing
     from snapdb.registry import AddedImage, Registry
@@ -96,6 +96,8 @@ class Ingest:
         self.report = report
         self._fresh: dict[Location, set[Location]] = {}
         """Registered primary -> its files that changed or are not registered."""
+        self._elsewhere: dict[Location, set[Elsewhere]] = {}
+        """Primary -> images of other provenances in its changed files."""
         self._looked_at: dict[Url, FileFingerprint | StorageError] = {}
         """What registered remote files are now, or why that cannot be told."""
 
@@ -179,27 +181,22 @@ class Ingest:
             news += [g for g in some if not self._stop and self._is_news(g, known)]
         return news
 
-    def _look_up(self, groups: "Sequence[Group]") -> dict[str, tuple[FileRecord, tuple[UUID, ...]]]:
-        """Give what the registry knows of files, with their images of the plan's provenance."""
+    def _look_up(self, groups: "Sequence[Group]") -> dict[str, KnownFile]:
+        """Give what the registry knows of the files of groups."""
         keys = [key_of(self.store, p) for g in groups for p in (g.primary, *g.companions)]
-        known = self.registry.find_files(keys)
-        ids = list({i for _, image_ids in known.values() for i in image_ids})
-        search = make_search(id=ids, provenance_ids=(self.plan.provenance_id,))
-        ours = {r.id for r in self.registry.find_images(search)} if ids else set()
-        return {
-            key: (file, tuple(i for i in image_ids if i in ours)) for key, (file, image_ids) in known.items()
-        }
+        return look_up_files(self.registry, keys, self.plan.provenance_id)
 
-    def _is_news(self, group: "Group", known: dict[str, tuple[FileRecord, tuple[UUID, ...]]]) -> bool:
+    def _is_news(self, group: "Group", known: dict[str, KnownFile]) -> bool:
         """Tell whether a group must be read; if not, say how it ended."""
         paths: tuple[Location, ...] = (group.primary, *group.companions)
         keys = [key_of(self.store, p) for p in paths]
-        ours = known[keys[0]][1] if keys[0] in known else ()
-        if not ours or (self.plan.repack is not None and any(is_wrapped(Path(str(p))) for p in paths)):
+        there = {path: known[key] for path, key in zip(paths, keys, strict=True) if key in known}
+        ours = known[keys[0]].ours if keys[0] in known else ()
+        repacked = self.plan.repack is not None and any(is_wrapped(Path(str(p))) for p in paths)
+        if repacked or not (ours or (there and self.plan.update)):
             return True
         try:
-            pairs = [(p, known[k][0]) for p, k in zip(paths, keys, strict=True) if k in known]
-            changed = [path for path, file in pairs if self._has_changed(path, file)]
+            changed = [path for path, file in there.items() if self._has_changed(path, file.record)]
         except StorageError as err:
             self._refuse(group, err)
             return False
@@ -208,9 +205,11 @@ class Ingest:
             msg = f"{names} differs from what was registered; index it again with --update (update=True)"
             self._refuse(group, ChangedFileError(msg, path=str(changed[0])))
             return False
-        fresh = {*changed, *(p for p, k in zip(paths, keys, strict=True) if k not in known)}
-        if fresh:
+        fresh = {*changed, *(path for path in paths if path not in there)}
+        if fresh and (ours or changed):
             self._fresh[group.primary] = fresh
+            self._elsewhere[group.primary] = {one for path in changed for one in there[path].elsewhere}
+        if fresh or not ours:
             return True
         self._end(paths, OutcomeKind.UNCHANGED, ids=ours)
         return False
@@ -273,17 +272,19 @@ class Ingest:
         """Register all images of a batch, all or none, and say how each file ended."""
         if self.plan.dry_run:
             for reading in batch:
-                self._end_group(reading, OutcomeKind.REGISTERED, ())
+                kind = OutcomeKind.UPDATED if self._replaces(reading) else OutcomeKind.REGISTERED
+                self._end_group(reading, kind, ())
             return
         files: dict[str, FileRecord] = {}
         for reading in batch:
             files |= self._place(reading)
-        images = [(reading, self._new_image(d)) for reading in batch for d in reading.images]
+        images = [(reading, new) for reading in batch for new in self._new_images(reading, files)]
         added = self.registry.add_images([i for _, i in images], files, update=self._replaces(batch[0]))
         index_gzip_files(self.store, files.values())
         by_group: dict[int, list[AddedImage]] = {id(r): [] for r in batch}
-        for (reading, _), result in zip(images, added, strict=True):
-            by_group[id(reading)].append(result)
+        for (reading, new), result in zip(images, added, strict=True):
+            if new.provenance_id == self.plan.provenance_id:
+                by_group[id(reading)].append(result)
         for reading in batch:
             results = by_group[id(reading)]
             kind = _worst(str(r.outcome) for r in results)
@@ -318,14 +319,19 @@ class Ingest:
             )
         return records
 
-    def _new_image(self, described: "Described") -> NewImage:
-        """Give the row of a described image."""
-        return NewImage(
-            facts=described.facts,
-            footprint=described.footprint,
-            planes=described.planes,
-            provenance_id=self.plan.provenance_id,
-        )
+    def _new_images(self, reading: GroupReading, files: dict[str, FileRecord]) -> Iterator[NewImage]:
+        """Give the rows of a group's images: ours, and those of other provenances in bytes that changed."""
+        elsewhere = self._elsewhere.get(reading.group.primary, set())
+        for described in reading.images:
+            path, hdu = described.planes[0].path, described.planes[0].layout.hdu
+            others = {p for p, *place in elsewhere if place == [files[path].key, hdu]}
+            for provenance_id in (self.plan.provenance_id, *sorted(others)):
+                yield NewImage(
+                    facts=described.facts,
+                    footprint=described.footprint,
+                    planes=described.planes,
+                    provenance_id=provenance_id,
+                )
 
     # How files end
 

@@ -151,7 +151,7 @@ class ConvertibleImage(PlanarImage):
             held = image(path, imagehdu=hdu, instrument=instrument)
             planes = held._all_planes()  # noqa: SLF001  # of its own class
             wcs, header = held.get_wcs(), held.header_to_save()
-            facts = {name: held.fact(name) for name in (*_READ, "flag_bits", "bad_bits")}
+            facts = {name: held.fact(name) for name in (*_READ, "flag_bits")}
         facts["properties"] = {k: v for k, v in facts["properties"].items() if k != "wcs_needs_file"}
         three = {name: planes.pop(name, None) for name in PLANES}
         made = image(**three, wcs=wcs, header=header, **facts)

@@ -106,7 +106,7 @@ class Lineage:
         UsageError
             If several have ids that begin so; the message lists them.
         """
-        found = name.id if isinstance(name, Provenance) else _read_uuid(name)
+        found = name.id if isinstance(name, Provenance) else read_uuid(name)
         if found is not None:
             return self.registry.get_provenance(found)
         text = str(name)
@@ -260,7 +260,7 @@ class Lineage:
         return self.registry.tag_history(tag, process)
 
 
-def _read_uuid(name: Any) -> UUID | None:
+def read_uuid(name: Any) -> UUID | None:
     """Read an id, None for text that is none."""
     if isinstance(name, UUID):
         return name

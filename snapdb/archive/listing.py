@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, SupportsIndex, TypeVar, overload
 
 from snapdb.archive.columns import TYPES, UNITS, Row, make_row
 from snapdb.archive.described import DescribedImage
@@ -40,6 +40,16 @@ class ImageList(list[I]):
 
     def __repr__(self) -> str:
         return f"<ImageList of {len(self)} images>"
+
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> I: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> "ImageList[I]": ...
+    def __getitem__(self, index: SupportsIndex | slice, /) -> "I | ImageList[I]":
+        """Give one image, or some of them, of which a table can be had too."""
+        return (
+            ImageList(super().__getitem__(index)) if isinstance(index, slice) else super().__getitem__(index)
+        )
 
     @property
     def records(self) -> list[ImageRecord]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from snapdb.archive.paths import PathLike
 from snapdb.archive.planes import FilePlanes
-from snapdb.errors import ProjectionError, ShapeError, UsageError
+from snapdb.errors import ProjectionError, ShapeError, UnitError, UsageError
 from snapdb.model.image import ImageFacts, NewPlane, PlaneRecord
 from snapdb.sky.fast.evaluator import FastWCS
 from snapdb.sky.wcs import AstropyWCS, BaseWCS
@@ -201,6 +201,24 @@ def find_wcs(wcs_text: str, properties: Any, path: Path | None, hdu: int | None)
     return FastWCS.from_text(wcs_text) or AstropyWCS.from_text(wcs_text)
 
 
+def _as_plain(name: str, array: Any) -> Any:
+    """Give an array without unit or mask; what they say must not be lost."""
+    unit = getattr(array, "unit", None)
+    if unit is not None and str(unit):
+        msg = (
+            f"{name} is in {unit}, which would be lost; give its numbers alone ({name}.value), "
+            "and what a pixel of 1 means as zeropoint, its AB magnitude"
+        )
+        raise UnitError(msg, plane=name, unit=str(unit))
+    if not np.ma.is_masked(array):
+        return array
+    if name == "flags":
+        msg = "flags are a masked array, and a flag has no value for that; fill it: flags.filled(BIT)"
+        raise UsageError(msg, plane=name)
+    kind = np.result_type(array.dtype, np.float32)
+    return array.astype(kind).filled(np.nan)
+
+
 def check_plane(name: str, array: Any, shape: tuple[int, int] | None) -> PixelArray:
     """See that an array can be a plane.
 
@@ -216,15 +234,19 @@ def check_plane(name: str, array: Any, shape: tuple[int, int] | None) -> PixelAr
     Returns
     -------
     array
-        In native byte order.
+        In native byte order. Masked pixels of a masked array are NaN.
 
     Raises
     ------
     ShapeError
         If it is not 2-D, of another shape than the other planes, or of a type that
         the plane cannot have (flags are integers, the others real numbers).
+    UnitError
+        If it has a unit, which would be lost.
+    UsageError
+        If flags are masked, which have no value for that.
     """
-    plane = np.asarray(array)
+    plane = np.asarray(_as_plain(name, array))
     kinds = "iu" if name == "flags" else "fiu"
     if plane.ndim != 2 or plane.dtype.kind not in kinds or plane.size == 0:
         what = "integers" if name == "flags" else "real numbers"

@@ -30,6 +30,7 @@ HEADER_FACTS = (
     "data_units",
     "kind",
     "instrument",
+    "bad_bits",
 )
 """What a header that snapdb writes says of an image besides its WCS."""
 
@@ -346,7 +347,12 @@ class PlanarImage(DescribedImage):
             return read_header(path, hdu)
         if self.url is not None and isinstance(self._planes, FilePlanes):
             return self._planes.read_remote_header("data")
-        return make_header(self.wcs_header(), {name: self.fact(name) for name in HEADER_FACTS})
+        return make_header(self.wcs_header(), self._header_facts())
+
+    def _header_facts(self) -> dict[str, Any]:
+        """Give what a header says of the image; which bits are bad, only where it has flags."""
+        facts = {name: self.fact(name) for name in HEADER_FACTS}
+        return facts if "flags" in self.plane_names else {**facts, "bad_bits": None}
 
     def wcs_header(self) -> Header | None:
         """Give the world coordinates as cards that hold all of them; None where there are none."""
@@ -358,7 +364,7 @@ class PlanarImage(DescribedImage):
         """Give the header with the facts as they stand now, for a file of snapdb's own."""
         from snapdb.formats.header import with_facts, with_plain_wcs
 
-        facts = {name: self.fact(name) for name in HEADER_FACTS}
+        facts = self._header_facts()
         facts["date_obs"] = self.properties.get("date_obs")
         if self._needs_cards:
             return with_facts(self.header, facts, self.wcs_header())

@@ -19,7 +19,7 @@ def take_positions(
     Parameters
     ----------
     table : Table, path, SkyCoord, mapping, or arrays
-        An astropy, Arrow or pandas table; a CSV, ECSV, parquet or FITS file; a dictionary of
+        An astropy, Arrow or pandas table; a CSV, ECSV, parquet, FITS or VOTable file; a dictionary of
         columns; ``(ra, dec)``; or one array of shape (rows, 2).
     ra, dec : str
         Names of the table's columns. Columns without a unit are ICRS degrees.
@@ -179,6 +179,7 @@ _READERS: dict[str, Callable[[Path, tuple[str, str]], Any]] = {
     ".ecsv": _read_as("ascii.ecsv"),
     ".fits": _read_as("fits"),
     ".fit": _read_as("fits"),
+    **dict.fromkeys((".vot", ".votable", ".xml"), _read_as("votable")),
     ".parquet": _read_parquet,
 }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from snapdb.formats.stamp_files import StampFile
     from snapdb.sky.wcs import BaseWCS
 
-_FACTS = (*HEADER_FACTS, "flag_bits", "bad_bits")
+_FACTS = (*HEADER_FACTS, "flag_bits")
 
 
 def state_of(cutout: "Cutout") -> dict[str, Any]:

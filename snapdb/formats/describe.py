@@ -8,7 +8,7 @@ from snapdb.errors import FormatError, NotAnImageError, ProjectionError
 from snapdb.formats.assemble import Part, PlaneSet, assemble, attach_companion, find_meaning, find_rule
 from snapdb.formats.facts import make_facts
 from snapdb.formats.grouping import FileGroup, find_companions, group_files, match_companion, to_maps
-from snapdb.formats.layouts import make_layout
+from snapdb.formats.layouts import holds_float_flags, make_layout
 from snapdb.formats.lookup import Finding, Lookup
 from snapdb.formats.maps import Companion, HeaderMap
 from snapdb.formats.source import FitsSource, choose_map, name_contents, open_source
@@ -180,6 +180,11 @@ def _make_plane(part: Part, lookup: Lookup) -> NewPlane:
     asinh = part.role == "data"
     layout = make_layout(part.frame, part.role, part.source.container, part.meaning, asinh=asinh)
     where = f"HDU {part.frame.index} of {part.source.path.name}"
+    if part.role == "flags" and holds_float_flags(part.frame):
+        text = (
+            f"{where} (flags) holds floating-point numbers; taken as whole: fractions away from 0, NaN as 1"
+        )
+        lookup.warn(text)
     lookup.findings.append(Finding(field=f"plane {part.role}", value=where, source=part.why))
     return NewPlane(layout=layout, path=str(part.source.path))
 

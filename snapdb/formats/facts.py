@@ -10,7 +10,7 @@ from snapdb.errors import ProjectionError
 from snapdb.formats.assemble import PlaneSet
 from snapdb.formats.cards import Cards
 from snapdb.formats.lookup import Lookup, find_text, fits_test
-from snapdb.formats.maps import HeaderMap, Test
+from snapdb.formats.maps import HeaderMap, Test, load_maps
 from snapdb.formats.moment import find_exptime, find_mjd
 from snapdb.formats.photometric import Known, Photometry, find_zeropoint
 from snapdb.formats.units import find_units
@@ -58,9 +58,10 @@ def make_facts(
     geometry = _find_geometry(wcs, planes)
     known, units, photometry = find_photometry(lookup, header_map, geometry["pixel_scale"])
     band, exptime = known.band, known.exptime
-    bits, bad, codes = _find_flags(lookup, rules.get("flags", {}), planes)
+    flags = _find_flags_rule(lookup, rules.get("flags", {}))
+    bits, bad, codes = _find_flags(lookup, flags, planes)
     properties = {**_find_properties(lookup, rules.get("properties", {})), **photometry.properties}
-    properties.update(_codes_of(codes, rules.get("flags", {})))
+    properties.update(_codes_of(codes, flags))
     properties.update({"wcs_needs_file": True} if needs_file else {})
     _warn_of_gaps(lookup, band=band, exptime=exptime, zeropoint=photometry.zeropoint)
     mjd = find_mjd(lookup, rules.get("mjd", ()), exptime)
@@ -181,6 +182,17 @@ def _find_number(lookup: Lookup, name: str, rule: Mapping[str, Any]) -> float | 
     return None
 
 
+def _find_flags_rule(lookup: Lookup, rule: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the rule of flags; of a file that snapdb wrote, with what the original's map says is bad."""
+    rule = {**rule, **next((own for own in rule.get("sets", ()) if lookup.holds(own.get("when"))), {})}
+    if "origin" not in rule:
+        return rule
+    name, _ = lookup.get(rule["origin"])
+    first: Mapping[str, Any] = next((m.rules.get("flags", {}) for m in load_maps() if m.name == name), {})
+    first = {} if "origin" in first else _find_flags_rule(lookup, first)
+    return {**{key: first[key] for key in ("bad", "codes", "good") if key in first}, **rule}
+
+
 def _find_flags(
     lookup: Lookup, rule: Mapping[str, Any], planes: PlaneSet
 ) -> tuple[dict[str, int], int, dict[str, int]]:
@@ -188,14 +200,14 @@ def _find_flags(
     part = next((p for p in planes.parts if p.role == "flags"), None)
     if part is None:
         return {}, 0, {}
-    rule = {**rule, **next((own for own in rule.get("sets", ()) if lookup.holds(own.get("when"))), {})}
     bits = _read_bits(part.frame.cards, rule)
     if bits:
         lookup.found(
             "flag_bits", dict(bits), f"flags plane, HDU {part.frame.index} of {part.source.path.name}"
         )
-    bad = 0
-    for name in rule.get("bad", ()):
+    stated, _ = lookup.get(rule["bad_card"]) if "bad_card" in rule else (None, "")
+    bad = stated if isinstance(stated, int) and not isinstance(stated, bool) else 0
+    for name in rule.get("bad", ()) if stated is None else ():
         bad |= bits.get(name, 0)
     return bits, bad, {str(k): int(v) for k, v in rule.get("codes", {}).items()}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snapdb.errors import CorruptFileError, ProjectionError
+from snapdb.formats.escapes import escape_text
 from snapdb.formats.moment import measure_gap
 from snapdb.formats.quiet import caught_warnings
 from snapdb.formats.source import open_source
@@ -30,6 +31,7 @@ FACT_CARDS: dict[str, tuple[str, str]] = {
     "ra": ("RA", "[deg] ICRS, centre of the image"),
     "dec": ("DEC", "[deg] ICRS, centre of the image"),
     "instrument": ("SDBINSTR", "Header map that read the original"),
+    "bad_bits": ("SDBBAD", "Bits that make a pixel bad, or-ed"),
 }
 """Fact -> keyword and comment, as the header map ``standard`` reads them."""
 _MORE_OF_WCS = re.compile(
@@ -291,7 +293,7 @@ def with_facts(header: "Header", facts: Mapping[str, Any], wcs_header: "Header |
         of them that no fact replaces are left out: TIMESYS speaks of all of them.
     """
     said = header.copy() if wcs_header is None else _with_wcs(header.cards, wcs_header)
-    for name in facts:
+    for name in (*facts, "bad_bits"):  # an old choice of bad flags must not outlive a new one
         if name in FACT_CARDS:
             said.remove(FACT_CARDS[name][0], ignore_missing=True, remove_all=True)
     if facts.get("mjd") is not None and not _is_utc(said.get("TIMESYS")):
@@ -346,4 +348,4 @@ def _number(value: object, default: float) -> float:
 def _plain(value: Any) -> Any:
     """Give a numpy scalar as Python's own, and text as FITS can hold it."""
     value = value.item() if hasattr(value, "item") else value
-    return value.encode("ascii", "replace").decode() if isinstance(value, str) else value
+    return escape_text(value) if isinstance(value, str) else value

@@ -5,6 +5,7 @@ import numpy as np
 from snapdb.errors import CorruptFileError
 from snapdb.formats.cards import Cards
 from snapdb.formats.frame import HduFrame, StoredArray
+from snapdb.formats.scaling import FLAGS_DTYPE
 from snapdb.formats.tile_table import find_blank, make_table
 from snapdb.model.layout import Codec, Container, Meaning, PackedBlock, PlaneLayout
 
@@ -61,6 +62,9 @@ def make_layout(
     scale, zero, blank = _read_scaling(cards, frame.bitpix)
     if frame.compression and blank is None and frame.bitpix > 0:
         blank = find_blank(frame)
+    if name == "flags" and (scale, zero) == (1.0, 0.0):
+        blank = None  # a bit is set or not, also where BLANK stands for "no value"; NaN has no bits
+    whole = name == "flags" and holds_float_flags(frame)
     softening = _read_asinh(cards) if asinh else None
     linear = meaning is Meaning.DIRECT and softening is None
     return PlaneLayout(
@@ -69,7 +73,7 @@ def make_layout(
         width=frame.axes[0],
         height=frame.axes[1],
         stored_dtype=STORED[frame.bitpix],
-        dtype=find_dtype(frame.bitpix, scale, zero, blank, linear=linear),
+        dtype=FLAGS_DTYPE if whole else find_dtype(frame.bitpix, scale, zero, blank, linear=linear),
         offset=frame.header_offset if frame.compression else frame.data_offset,
         bscale=scale,
         bzero=zero,
@@ -82,6 +86,18 @@ def make_layout(
         asinh=softening,
         tiles=make_table(frame) if frame.compression else None,
     )
+
+
+def holds_float_flags(frame: HduFrame) -> bool:
+    """Say whether an HDU of flags has floating-point numbers that are read as whole ones.
+
+    Parameters
+    ----------
+    frame : HduFrame
+        The HDU; numbers that are tile-compressed with loss are no flags any more, and stay as they are.
+    """
+    scaled = _read_scaling(frame.cards, frame.bitpix)[:2] != (1.0, 0.0)
+    return frame.array is None and frame.bitpix < 0 and not frame.compression and not scaled
 
 
 def _make_array_layout(

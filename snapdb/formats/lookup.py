@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snapdb.formats.cards import Cards, CardValue, to_number
+from snapdb.formats.escapes import unescape_text
 from snapdb.formats.maps import Test
 
 
@@ -123,7 +124,8 @@ def find_text(lookup: Lookup, name: str, rule: Mapping[str, Any]) -> str | None:
         ``cards``, ``filename`` (its group ``value``, or the first group),
         ``value`` (a constant), ``replace`` (pairs of pattern and replacement,
         the first that matches counts), ``unknown`` (patterns that mean "not
-        known"), ``case`` (``upper`` or ``lower``).
+        known"), ``case`` (``upper`` or ``lower``), ``escaped`` (whether the
+        cards hold text as :func:`~snapdb.formats.escapes.escape_text` writes it).
 
     Returns
     -------
@@ -134,7 +136,7 @@ def find_text(lookup: Lookup, name: str, rule: Mapping[str, Any]) -> str | None:
         raw, where = lookup.get(spec)
         text = None if raw is None else _normalise(str(raw).strip(), rule)
         if text is not None:
-            return str(lookup.found(name, text, where))
+            return str(lookup.found(name, unescape_text(text) if rule.get("escaped") else text, where))
     if "filename" in rule:
         match = re.search(rule["filename"], lookup.path)
         text = None if match is None else _normalise("-".join(g for g in match.groups() if g), rule)

@@ -7,6 +7,9 @@ import numpy as np
 from snapdb.model.layout import Meaning, PlaneLayout
 from snapdb.types import PixelArray
 
+FLAGS_DTYPE = "int64"
+"""Type of flags that are stored as floating-point numbers."""
+_MOST_BITS = float(2**62)
 _SIGN_SHIFTED = frozenset({"int8", "uint16", "uint32", "uint64"})
 
 
@@ -26,6 +29,8 @@ def finish(stored: PixelArray, layout: PlaneLayout) -> PixelArray:
         Type ``layout.dtype``, native, contiguous, its own.
     """
     if layout.is_plain:
+        if layout.dtype == FLAGS_DTYPE and stored.dtype.kind == "f":
+            return to_whole(stored)
         return stored.astype(layout.dtype, order="C")
     return finish_plane(apply_scaling(stored, layout), layout)
 
@@ -105,6 +110,26 @@ def finish_plane(data: PixelArray, layout: PlaneLayout) -> PixelArray:
         data = to_noise(data, layout.meaning)
     owned = np.ascontiguousarray(data, dtype=layout.dtype)
     return owned if owned.base is None and owned.flags.writeable else owned.copy()
+
+
+def to_whole(stored: PixelArray) -> PixelArray:
+    """Give flags that were stored as floating-point numbers as whole ones.
+
+    Parameters
+    ----------
+    stored : ndarray
+        Floating-point numbers.
+
+    Returns
+    -------
+    ndarray
+        int64. A fraction, as resampled masks have them, goes away from 0, so that no pixel
+        that was marked looks good; NaN, which says nothing good of a pixel, is 1.
+    """
+    values = stored.astype(np.float64)
+    values = np.copysign(np.ceil(np.abs(values)), values)
+    values[np.isnan(values)] = 1.0
+    return np.clip(values, -_MOST_BITS, _MOST_BITS).astype(FLAGS_DTYPE)
 
 
 def to_linear(stored: PixelArray, soften: float, offset: float) -> PixelArray:

@@ -15,6 +15,7 @@ _TEXT: dict[str, type] = {
     "unknown": list,
     "value": str,
     "case": str,
+    "escaped": bool,
 }
 RULE_KEYS: dict[str, dict[str, type]] = {
     "recognise": _TEST,
@@ -34,7 +35,7 @@ RULE_KEYS: dict[str, dict[str, type]] = {
     "kind": {**_TEST, "value": str, "card": str},
     "flags": {
         "bits": dict, "bad": list, "codes": dict, "good": list, "cards": str, "json": str, "from_zero": bool,
-        "sets": list,
+        "sets": list, "bad_card": str, "origin": str,
     },
     "properties": {"cards": list},
 }  # fmt: skip

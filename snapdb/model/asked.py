@@ -98,13 +98,23 @@ def _is_bool(value: object) -> bool:
 def to_time(name: str, value: Any) -> float:
     """Take a time as MJD, UTC."""
     if isinstance(value, Real):
-        return to_number(name, value)
+        return _refuse_other_days(name, to_number(name, value))
     from snapdb.sky.time import to_mjd
 
     try:
         return float(to_mjd(value))
     except SearchError as err:
         raise refused(name, value, f"an MJD, ISO text, Time or datetime ({err})") from err
+
+
+def _refuse_other_days(name: str, number: float) -> float:
+    """Refuse what is a Julian date, or a date in digits: as an MJD it would find nothing, or everything."""
+    if 2.4e6 <= number < 2.5e6:
+        raise refused(name, number, f"an MJD; as a Julian date this is MJD {number - 2400000.5:.10g}")
+    year, month, day = int(number) // 10000, int(number) // 100 % 100, int(number) % 100
+    if number.is_integer() and 1800 <= year < 2200 and 1 <= month <= 12 and 1 <= day <= 31:
+        raise refused(name, number, f"an MJD; a date is written '{year}-{month:02}-{day:02}'")
+    return number
 
 
 def to_uuid(name: str, value: object) -> UUID:

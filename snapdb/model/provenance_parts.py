@@ -25,6 +25,25 @@ def check_process(process: object) -> str:
     return cast("str", to_json_value(process, "process"))
 
 
+def check_tag(tag: object) -> str:
+    """Refuse a tag that is not a name: nobody could see it in a list, or ask for it.
+
+    Parameters
+    ----------
+    tag : object
+        As a caller gave it.
+
+    Raises
+    ------
+    ProvenanceError
+        If it is no text, or holds nothing but spaces.
+    """
+    if not isinstance(tag, str) or not tag.strip():
+        msg = f"tag is {tag!r:.80}, expected a name such as 'dr1'"
+        raise ProvenanceError(msg, path="tag")
+    return cast("str", to_json_value(tag, "tag"))
+
+
 def check_integer(name: str, value: object) -> int:
     """Refuse a version that is not an integer, so that 1.9 does not become 1.
 

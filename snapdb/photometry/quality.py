@@ -23,7 +23,7 @@ class Quality(enum.IntFlag):
     SATURATED = 32
     """A saturated pixel lies within."""
     NEIGHBOUR = 64
-    """Another source that was measured lies near, and its light was not taken out."""
+    """Another source that was measured lies near, and its light was not taken out, or its own fit failed."""
     NO_BACKGROUND = 128
     """Fewer than 30 good pixels tell the background; with none of them there is no flux."""
     POOR_FIT = 256

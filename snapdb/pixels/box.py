@@ -63,9 +63,16 @@ class Box:
             If the position is not finite: it does not project onto the image.
         ShapeError
             If a size is not a whole number of at least 1.
+        UsageError
+            If a coordinate is no number of pixels, or an array of them.
         """
         width, height = check_size(xsize, name="xsize"), check_size(ysize, name="ysize")
-        if not (math.isfinite(x) and math.isfinite(y)):
+        try:
+            is_finite = math.isfinite(x) and math.isfinite(y)
+        except (TypeError, OverflowError) as err:
+            msg = f"x = {x!r:.80}, y = {y!r:.80}: expected one number of pixels each"
+            raise UsageError(msg, x=x, y=y) from err
+        if not is_finite:
             from snapdb.errors import NoOverlapError
 
             msg = f"position ({x}, {y}) is not finite: it does not project onto the image"

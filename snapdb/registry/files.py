@@ -1,7 +1,7 @@
 """The rows of files: what is known of the bytes behind planes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from operator import attrgetter
 from typing import Any
@@ -73,6 +73,8 @@ class KeptFiles:
     """Ids of those that were known before."""
     changed: Mapping[str, dict[str, Any]]
     """Key of each that has other bytes than when it was registered -> what to say of it."""
+    rewritten: Mapping[UUID, str] = field(default_factory=dict)
+    """Id -> key of those whose new bytes are known from now on."""
 
 
 def ensure_files(connection: Connection, given: Iterable[FileRecord], *, update_known: bool) -> KeptFiles:
@@ -146,6 +148,7 @@ def _meet_old(
     """Give known files their ids, and find those that have changed."""
     old: set[UUID] = set()
     changed: dict[str, dict[str, Any]] = {}
+    rewritten: dict[UUID, str] = {}
     for key, stored in sorted(find_files(connection, list(records)).items()):  # in one order for all writers
         if stored.id is None or stored.id == ids[key]:
             continue
@@ -162,7 +165,8 @@ def _meet_old(
         connection.execute(update(file).where(file.c.key == key).values(**values))
         if stored.sha256 != records[key].sha256:
             _forget_measurements(connection, stored.id)
-    return KeptFiles(ids, frozenset(old), changed)
+            rewritten[stored.id] = key
+    return KeptFiles(ids, frozenset(old), changed, rewritten)
 
 
 def _forget_measurements(connection: Connection, file_id: UUID) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from snapdb.errors import ConflictError, NotFoundError, ProvenanceError
 from snapdb.model.provenance import Provenance, TagChange
+from snapdb.model.provenance_parts import check_tag
 from snapdb.registry.ids import make_id
 from snapdb.registry.tables import (
     image,
@@ -189,10 +190,11 @@ def set_tag(connection: Connection, tag: str, given: Provenance, *, replace: boo
     NotFoundError
         If the provenance is not registered.
     ProvenanceError
-        If the registered one is of another process.
+        If the registered one is of another process, or the tag is no name.
     ConflictError
         If the tag points elsewhere, and `replace` is False.
     """
+    check_tag(tag)
     _check_process(connection, given)
     where = (provenance_tag.c.tag == tag, provenance_tag.c.process == given.process)
     values = {"tag": tag, "process": given.process, "provenance_id": given.id}

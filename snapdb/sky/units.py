@@ -40,7 +40,8 @@ def to_degrees(value: Any, *, name: str) -> Degrees:
     Returns
     -------
     float or array of float64
-        Degrees; a float for one angle. Nothing is wrapped, and NaN stays NaN.
+        Degrees; a float for one angle. Nothing is wrapped, NaN stays NaN, and what is masked
+        is not known: NaN, whatever lies under the mask.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def to_degrees(value: Any, *, name: str) -> Degrees:
     if isinstance(value, Real):
         return float(value)
     if getattr(value, "unit", None) is not None:
-        return _settle(_from_quantity(value, name))
+        return _settle(forget_masked(_from_quantity(value, name), value))
     return _from_many(value, name)
 
 
@@ -108,13 +109,33 @@ def split_coordinates(ra: Any, dec: Any = None) -> tuple[Degrees, Degrees]:
     return both[0].copy(), both[1].copy()
 
 
+def forget_masked(numbers: FloatArray, source: Any) -> FloatArray:
+    """Put NaN in place of numbers that are masked in what they were taken from.
+
+    Parameters
+    ----------
+    numbers : array of float64
+        As the source holds them, under its mask too.
+    source : object
+        A masked array, column, Quantity, Time or SkyCoord of the same shape, or what has no mask.
+
+    Returns
+    -------
+    array of float64
+        `numbers` themselves where nothing is masked.
+    """
+    mask = _mask_of(source)
+    return np.where(mask, np.nan, numbers) if np.any(mask) else numbers
+
+
 def _from_coordinates(coordinates: Any) -> tuple[Degrees, Degrees]:
     """Take a SkyCoord, or a frame with data."""
     from astropy.coordinates import ICRS, ConvertError
 
     try:
         icrs = coordinates.transform_to(ICRS())
-        return _settle(np.asarray(icrs.ra.deg)), _settle(np.asarray(icrs.dec.deg))
+        ra, dec = (np.asarray(angle.deg, dtype=np.float64) for angle in (icrs.ra, icrs.dec))
+        return _settle(forget_masked(ra, coordinates)), _settle(forget_masked(dec, coordinates))
     except (ConvertError, ValueError, AttributeError) as err:
         msg = f"a {type(coordinates).__name__} that has no place in ICRS: {err}"
         raise UsageError(msg) from err
@@ -129,11 +150,19 @@ def _from_many(value: Any, name: str) -> Degrees:
     except ValueError:
         raise _refused(value, name) from None
     if array.dtype.kind in "iuf":
-        return _settle(array.astype(np.float64))
+        return _settle(forget_masked(array.astype(np.float64), value))
     if array.dtype.kind in "UO" and array.ndim:
-        items = [to_degrees(item, name=name) for item in array.ravel().tolist()]
+        known = np.broadcast_to(~np.asarray(_mask_of(value)), array.shape).ravel()
+        pairs = zip(array.ravel().tolist(), known, strict=True)
+        items = [to_degrees(item, name=name) if is_known else math.nan for item, is_known in pairs]
         return np.array(items, dtype=np.float64).reshape(array.shape)
     raise _refused(value, name)
+
+
+def _mask_of(value: Any) -> Any:
+    """Give what a masked array, column, Quantity or SkyCoord hides: True there, or False for nothing."""
+    mask = getattr(value, "mask", None)
+    return np.asarray(mask, dtype=np.bool_) if isinstance(mask, bool | np.bool_ | np.ndarray) else np.False_
 
 
 def _from_quantity(value: Any, name: str) -> FloatArray:

@@ -165,3 +165,11 @@ def test_a_closed_or_unreadable_standard_input_is_a_wrong_call(monkeypatch: pyte
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a.fits\0"), encoding="utf-8"))
     with pytest.raises(click.UsageError, match="standard input holds NUL"):
         gather_files(["-"])
+
+
+def test_a_list_is_parted_at_the_ends_of_lines_alone(folder: Path) -> None:
+    r"""Python takes more for ends of lines, and a name may hold all but ``\n``; DOS writes ``\r\n``."""
+    odd = folder / "odd\u2028one\x85two.fits"
+    odd.touch()
+    (folder / "list").write_bytes(f"{odd.name}\r\na.fits\r\n".encode())
+    assert names(folder, "@list") == [odd.name, "a.fits"]

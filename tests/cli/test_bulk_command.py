@@ -333,6 +333,19 @@ def test_calls_that_contradict_themselves(
     assert not (tmp_path / "stamps.zarr").exists()
 
 
+def test_a_format_of_the_settings_file_is_not_passed_over(bench: Bench, tmp_path: Path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text('output_format = "zarr"\n')
+    out = tmp_path / "stamps"
+    result = bench.run(bench.catalogue, *RAW, "--config", str(config), "-o", str(out))
+    assert result.exit_code == 2, result.stderr
+    assert "run.toml is zarr, with -o" in " ".join(result.stderr.split())
+    assert not out.exists()
+    asked = (bench.catalogue, *RAW, "--config", str(config), "--set", "output_format=fits", "-o", str(out))
+    assert bench.run(*asked).exit_code == 0
+    assert list(out.rglob("*.fits"))
+
+
 @pytest.mark.parametrize("name", ["x.fits", "x.h5", "x.FITS", "x.fits.gz"])
 def test_stamps_of_a_catalogue_are_no_file(bench: Bench, tmp_path: Path, name: str) -> None:
     result = bench.run(bench.catalogue, *RAW, "-o", str(tmp_path / name))

@@ -73,6 +73,19 @@ def test_votable_is_read_by_a_votable_reader(tmp_path: Path) -> None:
     assert np.ma.is_masked(table["mjd"][1])
 
 
+def test_fits_is_read_by_a_fits_reader(tmp_path: Path) -> None:
+    """Oracle: astropy's reader."""
+    form = choose_format(None, tmp_path / "a.fits")
+    write_listing(ROWS, form, tmp_path / "a.fits")
+    table = Table.read(tmp_path / "a.fits")
+    assert (table["ra"][0], table["filepath"][0]) == (ROWS[0]["ra"], "a, b.fits")
+    assert str(table["exptime"].unit) == "s"
+    assert np.ma.is_masked(table["mjd"][1])
+    assert np.ma.is_masked(table["sca"][1])
+    write_listing([], form, tmp_path / "none.fits")
+    assert Table.read(tmp_path / "none.fits").colnames == table.colnames
+
+
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv", "ecsv", "votable", "table"])
 def test_an_empty_listing_is_well_formed(form: str, tmp_path: Path) -> None:
     target = tmp_path / "empty"

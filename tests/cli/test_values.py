@@ -5,6 +5,7 @@ from typing import Any
 import click
 import pytest
 
+from snapdb.cli.criteria import number_or_text
 from snapdb.cli.values import DEC, PARAMETER, RA, SIZE, VERSION, Size
 
 
@@ -102,3 +103,11 @@ def test_parameters_are_typed_as_toml_types_them(text: str, value: Any) -> None:
 def test_what_is_no_parameter_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="expected NAME=VALUE"):
         PARAMETER.convert(text, None, None)
+
+
+def test_a_year_is_not_taken_for_an_mjd() -> None:
+    """MJD 2014 is 24 May 1864: as a bound it would let everything through."""
+    with pytest.raises(click.UsageError, match="'2014' may be a year; write '2014-01-01'"):
+        number_or_text("2014")
+    assert [number_or_text(t) for t in ("2014.0", "56887", "1700")] == [2014.0, 56887.0, 1700.0]
+    assert number_or_text("2014-01-01") == "2014-01-01"

@@ -103,6 +103,13 @@ def test_tables_hold_what_the_images_know(archive: Archive) -> None:
     assert arrow.schema.field("exptime").metadata == {b"unit": b"s"}
 
 
+def test_some_of_the_images_are_a_table_too(archive: Archive) -> None:
+    images = archive.find_images(order_by="filepath")
+    assert isinstance(images[0], Image)
+    assert images[1:].to_table().values_equal(images.to_table()[1:])
+    assert images[::-1].to_table()["id"].tolist() == [str(image.id) for image in reversed(images)]
+
+
 def test_a_table_of_nothing_has_its_columns(archive: Archive) -> None:
     none = archive.find_images(band="nowhere")
     assert len(none.to_table()) == len(none.to_pandas()) == none.to_arrow().num_rows == 0

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.wcs import WCS
 
 import snapdb
@@ -146,6 +147,12 @@ def test_provenances_are_apart(archive: Archive, files: list[Path]) -> None:
     ]
     assert archive.count_images() == 2
     assert archive.count_images(provenance=[first, str(second.id)]) == 2
+    assert archive.find_images(provenance=str(second.id)[:13])[0].provenance_id == second.id
+    archive.registry.tag_provenance("dr1", second)
+    named = archive.find_images(provenance=[f"dr1:{second.process}"])
+    assert [image.provenance_id for image in named] == [second.id]
+    with pytest.raises(UsageError, match="'x' names no provenance; expected an id"):
+        archive.count_images(provenance="x")
     assert archive.count_images(process="reduce") == 2
     assert archive.count_images(process="other") == 0
     assert archive.get_provenance(second.id) == second
@@ -434,3 +441,63 @@ def test_connect_without_an_archive_says_how_to_make_one(elsewhere: Path) -> Non
         assert found.url.endswith("snapdb-archive/registry.db")
     with pytest.raises(ValueError, match="no known kind"):
         snapdb.connect("mysql://host/db")
+
+
+def test_update_reads_the_images_of_every_provenance_in_a_changed_file(
+    archive: Archive, tmp_path: Path
+) -> None:
+    """Oracle: the pixels that were written; the file is longer and its planes lie elsewhere than before."""
+    path = write_image(tmp_path / "e.fits")
+    first, second, third = (snapdb.Provenance("reduce", 1, minor) for minor in range(3))
+    for provenance in (first, second):
+        archive.ingest(path, provenance=provenance)
+    before = {image.provenance_id: image.id for image in archive.find_images()}
+    with fits.open(path, mode="update") as hdus:
+        for hdu in hdus:
+            for _ in range(80):
+                hdu.header.add_history("reduced again")
+    assert archive.ingest(path, provenance=second).refused[0].code == "changed_file"
+    report = archive.ingest(path, provenance=second, update=True)
+    assert (report.counts["updated"], report.outcomes[0].image_ids) == (1, (before[second.id],))
+    assert archive.ingest(path, provenance=third, update=True).counts["registered"] == 1
+    y, x = np.indices((40, 50))
+    images = archive.find_images()
+    assert before == {i.provenance_id: i.id for i in images if i.provenance_id != third.id}
+    assert len(images) == 3
+    for image in images:
+        np.testing.assert_array_equal(image.data, 100.0 * y + x)
+        assert image.noise is not None
+        assert np.all(image.noise == 1.0)
+
+
+def test_changed_file_becomes_one_of_a_new_provenance_when_asked(archive: Archive, tmp_path: Path) -> None:
+    """What is said under the old provenance is read again too. Oracle: the facts that were written."""
+    path = write_image(tmp_path / "e.fits")
+    old, new = (snapdb.Provenance("reduce", 1, minor) for minor in range(2))
+    archive.ingest(path, provenance=old)
+    path.unlink()
+    write_image(path, band="z")
+    refused = archive.ingest(path, provenance=new).refused
+    assert "--update" in str(refused[0].reason)
+    assert archive.ingest(path, provenance=new, update=True, dry_run=True).counts["refused"] == 0
+    assert archive.ingest(path, provenance=new, update=True).counts["refused"] == 0
+    assert {(i.provenance_id, i.band) for i in archive.find_images()} == {(old.id, "z"), (new.id, "z")}
+    assert all(image.data[1, 1] == 101.0 for image in archive.find_images())
+
+
+def test_update_that_would_lose_an_image_is_refused(archive: Archive, tmp_path: Path) -> None:
+    """An image whose HDU is gone would be read from the bytes of another. Oracle: the files' making."""
+    one = write_image(tmp_path / "one.fits")
+    with fits.open(one) as hdus:
+        data = [fits.ImageHDU(hdus[1].data + n, hdus[1].header, name="SCI", ver=n + 1) for n in range(2)]
+        both = fits.HDUList([hdus[0].copy(), *data])
+        both.writeto(tmp_path / "e.fits")
+        path = tmp_path / "e.fits"
+        archive.ingest(path)
+        assert len(archive.find_images()) == 2
+        fits.HDUList([hdus[0].copy(), data[0]]).writeto(path, overwrite=True)
+    (refused,) = archive.ingest(path, update=True).refused
+    assert "not found in them any more" in str(refused.reason)
+    for image in archive.find_images():
+        with pytest.raises(ChangedFileError):
+            _ = image.data

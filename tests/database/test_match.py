@@ -181,15 +181,14 @@ def test_bands_and_times_ride_along_and_may_be_unknown(archive: Archive, sky: Ta
 # Kinds of tables
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.ecsv", "t.fits", "t.parquet", "t.csv.gz"])
+@pytest.mark.parametrize("name", ["t.csv", "t.ecsv", "t.fits", "t.vot", "t.parquet", "t.csv.gz"])
 def test_files_are_tables_too(archive: Archive, sky: Table, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name.endswith(".parquet"):
         parquet.write_table(pa.table({n: np.asarray(sky[n]) for n in ("ra", "dec")}), path)
     else:
-        sky.write(
-            path, format={"t.csv": "ascii.csv", "t.fits": "fits"}.get(name.removesuffix(".gz"), "ascii.ecsv")
-        )
+        forms = {"t.csv": "ascii.csv", "t.fits": "fits", "t.vot": "votable"}
+        sky.write(path, format=forms.get(name.removesuffix(".gz"), "ascii.ecsv"))
     found = match(archive, path if name != "t.csv" else str(path)).to_table()
     assert set(pairs_of(found)) == expected_pairs(archive, sky)
 

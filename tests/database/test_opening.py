@@ -90,6 +90,15 @@ def test_a_missing_file_advises_to_make_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("create", [False, True])
+def test_the_registry_of_an_archive_is_not_its_folder(tmp_path: Path, *, create: bool) -> None:
+    file = tmp_path / "arch" / "registry.db"
+    snapdb.init(tmp_path / "arch").close()
+    with pytest.raises(ConfigError, match=f"is a file; name the folder of the archive, or sqlite:///{file}"):
+        snapdb.connect(file, create=create)
+    snapdb.connect(f"sqlite:///{file}").close()
+
+
 def test_a_folder_and_a_foreign_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="is a folder"):
         Registry.open(f"sqlite:///{tmp_path}")

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from snapdb.errors import ConflictError, NotFoundError
+from snapdb.errors import ConflictError, NotFoundError, ProvenanceError
 from snapdb.model.provenance import SNAPPL_MD5, Provenance
 from snapdb.registry import Registry
 
@@ -128,3 +128,11 @@ def test_a_tag_that_is_not_there_names_those_that_are(registry: Registry) -> Non
 def test_only_what_is_registered_is_tagged(registry: Registry) -> None:
     with pytest.raises(NotFoundError, match="add it before it is tagged"):
         registry.tag_provenance("t", Provenance("p"))
+
+
+@pytest.mark.parametrize("tag", ["", " \t", "a\0b"])
+def test_a_tag_is_a_name(registry: Registry, tag: str) -> None:
+    registry.add_provenance(Provenance("p"))
+    with pytest.raises(ProvenanceError, match="tag"):
+        registry.tag_provenance(tag, Provenance("p"))
+    assert registry.find_tags() == []

@@ -9,7 +9,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from snapdb.errors import UsageError
-from snapdb.sky.units import split_coordinates
+from snapdb.sky.time import to_mjd
+from snapdb.sky.units import forget_masked, split_coordinates
 from snapdb.sky.vectors import separation, to_radec, to_vectors
 from snapdb.types import FloatArray
 
@@ -17,6 +18,7 @@ _MAS = np.radians(1.0 / 3.6e6)
 _YEAR_DAYS = 365.25
 _J2000_MJD = 51_544.5
 _LATEST_YEAR = 3000.0
+_LATEST_MJD = _J2000_MJD + (_LATEST_YEAR - 2000.0) * _YEAR_DAYS
 _REACH_DEG = 2.0
 """How far an ephemeris goes before images are searched anew."""
 _MARGIN_DEG = 5.0 / 3600.0
@@ -157,6 +159,11 @@ class Ephemeris:
         if not np.isfinite(times + right + up).all() or np.abs(up).max() > 90.0:
             msg = "ephemeris: expected finite mjd, ra and dec in every row, declinations from -90 to 90"
             raise UsageError(msg)
+        if times.max() > _LATEST_MJD:
+            msg = (
+                f"ephemeris: mjd {times.max()} lies beyond the year 3000; of Julian dates take off 2400000.5"
+            )
+            raise UsageError(msg, mjd=float(times.max()))
         order = np.argsort(times, kind="stable")
         self.mjd = times[order]
         self._vectors = to_vectors(right[order], up[order])
@@ -172,6 +179,8 @@ class Ephemeris:
         ------
         UsageError
             If it is no such table.
+        SearchError
+            If a text or a date in it is no time.
         """
         if isinstance(given, Ephemeris):
             return cls(given.mjd, *to_radec(given._vectors))  # noqa: SLF001  # its own
@@ -181,12 +190,7 @@ class Ephemeris:
         if times is None or "ra" not in names or "dec" not in names:
             msg = f"ephemeris: expected columns mjd (or time), ra and dec; it has {', '.join(names)}"
             raise UsageError(msg, columns=names)
-        when, (ra, dec) = table[times], split_coordinates(*(_as_angle(table[name]) for name in ("ra", "dec")))
-        if hasattr(when, "utc"):
-            when = when.utc.mjd
-        elif hasattr(when, "to_value") and getattr(when, "unit", None) is not None:
-            when = when.to_value("d")
-        return cls(when, ra, dec)
+        return cls(_read_times(table[times]), *split_coordinates(table["ra"], table["dec"]))
 
     @cached_property
     def _curve(self) -> Any:
@@ -248,9 +252,10 @@ def make_track(ra: Any, dec: Any, *, proper_motion: Any = None, ephemeris: Any =
     Parameters
     ----------
     ra, dec : float, str, Quantity or SkyCoord
-        The position, ICRS; None with an ephemeris.
+        The position, ICRS; None with an ephemeris. A SkyCoord that has proper motions says with its
+        ``obstime`` when it was there.
     proper_motion : tuple, optional
-        ``(pmra, pmdec, epoch)``; see :meth:`ProperMotion.make`.
+        ``(pmra, pmdec, epoch)``; see :meth:`ProperMotion.make`. It wins over a SkyCoord's own.
     ephemeris : Table, mapping or path, optional
         See :meth:`Ephemeris.make`.
 
@@ -268,11 +273,38 @@ def make_track(ra: Any, dec: Any, *, proper_motion: Any = None, ephemeris: Any =
         msg = "expected ra and dec, or an ephemeris"
         raise UsageError(msg)
     right, up = (np.asarray(v, dtype=np.float64) for v in split_coordinates(ra, dec))
-    if right.size != 1 or not np.isfinite(right + up).all() or abs(float(up)) > 90.0:
+    if right.size != 1 or not np.isfinite(right + up).all() or abs(up.item()) > 90.0:
         msg = f"ra={ra!r:.60}, dec={dec!r:.60}: expected one position, declination -90 to 90 degrees"
         raise UsageError(msg, ra=ra, dec=dec)
-    place = float(right) % 360.0, float(up)
+    place = right.item() % 360.0, up.item()
+    if proper_motion is None:
+        proper_motion = _find_motion(ra)
     return Fixed(*place) if proper_motion is None else ProperMotion.make(*place, proper_motion)
+
+
+def _find_motion(position: Any) -> tuple[Any, Any, Any] | None:
+    """Give the proper motion that a SkyCoord has, None where there is none or it is no SkyCoord.
+
+    Raises
+    ------
+    UsageError
+        If it moves, and does not say when it was at its place.
+    """
+    if not hasattr(position, "transform_to"):
+        return None
+    try:
+        motion = position.icrs.proper_motion.ravel()
+    except (AttributeError, TypeError, ValueError):  # there is none, or radial velocities alone
+        return None
+    if not np.any(motion.value):
+        return None
+    if position.obstime is None:
+        msg = (
+            "the SkyCoord has proper motions and no obstime, so that nothing tells when it was at its place; "
+            "give it an obstime, or proper_motion=(pmra, pmdec, epoch)"
+        )
+        raise UsageError(msg)
+    return motion[0], motion[1], position.obstime.ravel()[0]
 
 
 def _read_epoch(epoch: Any) -> float:
@@ -306,11 +338,17 @@ def _read_table(path: str | Path) -> Any:
         raise FormatError(msg, path=str(path)) from err
 
 
-def _as_angle(column: Any) -> Any:
-    """Give a column with its unit, if it has one."""
-    if getattr(column, "unit", None) is not None and not hasattr(column, "to_value"):
-        return column.quantity
-    return column if hasattr(column, "to_value") else np.asarray(column)
+def _read_times(column: Any) -> FloatArray:
+    """Give times as MJD UTC, NaN where they are masked: numbers are MJD already, text is ISO."""
+    days = column
+    if hasattr(column, "utc"):
+        days = column.utc.mjd
+    elif hasattr(column, "to_value") and getattr(column, "unit", None) is not None:
+        days = column.to_value("d")
+    elif (array := np.asarray(column)).dtype.kind in "MOU":
+        array = array.astype("datetime64[us]") if array.dtype.kind == "M" else array
+        days = [to_mjd(one) for one in array.ravel().tolist()]
+    return forget_masked(np.asarray(days, dtype=np.float64), column)
 
 
 def _spans(ra: FloatArray, dec: FloatArray) -> float:

@@ -165,8 +165,8 @@ def find_light_curve(
         ``(pmra, pmdec, epoch)``: mas a year, the first with cos(dec) in it, and the Julian year
         (2016.0) of `ra`, `dec`, or a Time.
     ephemeris : Table, mapping or path, optional
-        Columns ``mjd`` (UTC, or ``time``), ``ra``, ``dec``: where the target is at the middle of each
-        exposure. Images outside its times do not hold the target.
+        Columns ``mjd`` (UTC; or ``time``, also a Time, dates or ISO text), ``ra``, ``dec``: where the
+        target is at the middle of each exposure. Images outside its times do not hold the target.
     refine : bool
         Whether the position is first fitted to all images together, starting from the one given; it
         needs a psf and a target that stands still. ``table.meta`` says where it went.

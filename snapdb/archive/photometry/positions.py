@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snapdb.archive.positions import take_positions
-from snapdb.errors import ProjectionError, ShapeError, UsageError
+from snapdb.errors import ProjectionError, ShapeError, UnitError, UsageError
 from snapdb.pixels.box import is_inside
-from snapdb.sky.units import split_coordinates
+from snapdb.sky.units import forget_masked, split_coordinates
 from snapdb.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def read_positions(image: "PlanarImage", coords: Any) -> Positions:
     ------
     UsageError
         If there are no such columns, or no numbers in them.
+    UnitError
+        If pixels have a unit of angles or lengths, or angles have another than an angle's.
     ShapeError
         If it is no list of positions.
     ProjectionError
@@ -112,7 +114,7 @@ def read_positions(image: "PlanarImage", coords: Any) -> Positions:
     extras = _extras(coords, found)
     for names in _PIXELS:
         if found.keys() >= set(names):
-            x, y = (_numbers(coords[found[name]], name) for name in names)
+            x, y = (_pixels(coords[found[name]], name) for name in names)
             return _from_pixels(image, x, y, **extras)
     for names in _SKY:
         if found.keys() >= set(names):
@@ -161,6 +163,16 @@ def _extras(coords: Any, found: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "names": names}
 
 
+def _pixels(column: Any, name: str) -> FloatArray:
+    """Give a column of pixels as numbers; angles and lengths are none."""
+    unit = getattr(column, "unit", None)
+    kind = str(getattr(unit, "physical_type", ""))
+    if kind in ("angle", "length"):
+        msg = f"column {name!r} has the unit {unit}: expected 0-based pixels; sky positions are ra and dec"
+        raise UnitError(msg, name=name, unit=str(unit))
+    return _numbers(column, name)
+
+
 def _numbers(column: Any, name: str) -> FloatArray:
     """Give a column as numbers, NaN where it is masked; a unit of pixels or none is meant."""
     column = column.to_numpy() if hasattr(column, "to_numpy") else column
@@ -182,7 +194,7 @@ def _numbers(column: Any, name: str) -> FloatArray:
 def _pairs(coords: Any) -> tuple[FloatArray, FloatArray]:
     """Give an array of pixel pairs as two columns."""
     try:
-        array = np.array(coords, dtype=np.float64)
+        array = forget_masked(np.array(coords, dtype=np.float64), coords)
     except (TypeError, ValueError) as err:
         msg = (
             f"positions are a {type(coords).__name__}: expected a table with x and y or ra and dec, or (N, 2)"

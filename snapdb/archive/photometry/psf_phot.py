@@ -7,7 +7,7 @@ import numpy as np
 
 from snapdb.archive.photometry.positions import Positions, read_positions
 from snapdb.archive.photometry.psf_pixels import Background, StampRules, StampSet, make_rules, read_stamps
-from snapdb.archive.photometry.psf_table import FittedRows, lose_doubles, make_table
+from snapdb.archive.photometry.psf_table import FittedRows, lose_doubles, make_table, mark_survivors
 from snapdb.errors import UsageError
 from snapdb.photometry.background import Estimator, check_ring
 from snapdb.photometry.fitting.blended import fit_blended
@@ -221,7 +221,8 @@ def _measure(image: "PlanarImage", positions: Positions, task: _Task) -> FittedR
         stamps = stamps.with_sky(positions.local_bkg[on])
     wide = max(task.rules.size, 2 * reach + 1)
     column, row = centre_pixels(x, y)
-    near = link_sources(column, row, task.rules.size // 2 + wide // 2)
+    linked = task.rules.size // 2 + wide // 2
+    near = link_sources(column, row, linked)
     groups = positions.groups[on] if positions.groups is not None and task.is_grouped else None
     labels = _label(task, near, x, y) if groups is None else np.unique(groups, return_inverse=True)[1]
     sizes = np.bincount(labels)[labels]
@@ -233,6 +234,7 @@ def _measure(image: "PlanarImage", positions: Positions, task: _Task) -> FittedR
         _fit_free(rows, on, x, y, _pick(stamps, np.arange(len(on))), labels, wide, task)
         lose_doubles(rows, on, rows.x[on], rows.y[on], labels)
         lose_doubles(rows, on, x, y, labels)
+        mark_survivors(rows, on, x, y, labels, linked)
         return rows
     rows.x[on], rows.y[on] = x, y
     if len(lone):

@@ -162,6 +162,35 @@ def lose_doubles(rows: FittedRows, at: IntArray, x: FloatArray, y: FloatArray, l
         values[double] = np.nan
 
 
+def mark_survivors(
+    rows: FittedRows, at: IntArray, x: FloatArray, y: FloatArray, labels: IntArray, reach: int
+) -> None:
+    """Mark sources that were fitted together with one whose fit gave nothing: they may hold its light.
+
+    Parameters
+    ----------
+    rows : FittedRows
+        All rows.
+    at : array of int
+        Those that were fitted.
+    x, y : array
+        Where they started, pixels.
+    labels : array of int
+        Their groups.
+    reach : int
+        Pixels along x and y that light reaches from one to another's stamp.
+    """
+    from scipy.spatial import cKDTree
+
+    lost = ~np.isfinite(rows.fit.flux[at])
+    if not lost.any() or lost.all():
+        return
+    pairs = cKDTree(np.stack((x, y), axis=1)).query_pairs(reach, p=np.inf, output_type="ndarray")
+    pairs = pairs[labels[pairs[:, 0]] == labels[pairs[:, 1]]]
+    for one, other in (pairs.T, pairs[:, ::-1].T):
+        rows.near[at[one[lost[other] & ~lost[one]]]] = True
+
+
 def make_table(
     image: "PlanarImage",
     positions: Positions,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -144,20 +145,33 @@ def _finish(paths: Any, text: str) -> tuple[tuple[str, ...], tuple[ProblemCode, 
         return (), (ProblemCode.NO_FILES, "fits_file_paths names no file")
     if not all(stripped):
         return (), (ProblemCode.BAD_FILE_LIST, f"fits_file_paths = {text!r:.120}: an empty path")
-    return tuple(p if "://" in p else os.path.normpath(p) for p in stripped), None
+    return tuple(map(_normalise, stripped)), None
+
+
+def _normalise(path: str) -> str:
+    """Give a path in its shortest form; other addresses than of local files as they are."""
+    if path.startswith("file:///"):
+        path = unquote(path.removeprefix("file://"))
+    return path if "://" in path else os.path.normpath(path)
 
 
 def _join(column: "pa.Array") -> "pa.Array":
     """Give a column of texts; the paths of lists are joined."""
     import pyarrow as pa
 
-    kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    kind, types = column.type, pa.types
+    if types.is_dictionary(kind):
+        return _join(column.dictionary_decode())
+    if types.is_list_view(kind) or types.is_large_list_view(kind):
+        # Arrow casts a slice of them to lists of nulls.
+        return _join(pa.array(column.to_pylist(), pa.list_(pa.string())))
+    is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    if is_list and not types.is_nested(kind.value_type):
         from pyarrow import compute as pc
 
         joined = pc.binary_join(column.cast(pa.list_(pa.string())), _BETWEEN)
         # A last mark tells a list of one path from a text.
         return pc.binary_join_element_wise(joined, "", _BETWEEN)
-    if pa.types.is_dictionary(kind):
-        return column.dictionary_decode().cast(pa.string())
-    return column if pa.types.is_string(kind) else column.cast(pa.string())
+    if types.is_nested(kind):  # which Arrow has no text for
+        return pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())
+    return column if types.is_string(kind) else column.cast(pa.string())

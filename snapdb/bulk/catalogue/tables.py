@@ -145,10 +145,15 @@ def _open_memory(source: Any) -> TableRows:
             columns=source.column_names,
             units={},
             count=source.num_rows,
-            cut=lambda name, rows: source[name].slice(rows.start, rows.stop - rows.start).combine_chunks(),
+            cut=lambda name, rows: _in_one(source[name].slice(rows.start, rows.stop - rows.start)),
         )
     msg = f"catalogue of type {type(source).__name__}: expected a path, or a pandas, astropy or Arrow table"
     raise UsageError(msg)
+
+
+def _in_one(column: Any) -> "pa.Array":
+    """Give a column of an Arrow table in one piece, as that of a record batch is."""
+    return column.combine_chunks() if hasattr(column, "combine_chunks") else column
 
 
 def _open_astropy(table: Any, name: str) -> TableRows:
@@ -177,7 +182,7 @@ def series_to_arrow(series: Any) -> "pa.Array":
         made = pa.array(series, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # integers of more than 64 bits
         made = pa.array([None if _is_nothing(v) else str(v) for v in series], type=pa.string())
-    return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
+    return _in_one(made)
 
 
 def _is_nothing(value: Any) -> bool:

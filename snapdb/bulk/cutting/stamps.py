@@ -17,7 +17,7 @@ from snapdb.bulk.planning.plan import Part
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import Channel, get_wcs
 from snapdb.bulk.planning.weights import channel_weights
-from snapdb.errors import SnapdbError
+from snapdb.errors import SnapdbError, UsageError
 from snapdb.formats.header import read_header
 from snapdb.pixels.placing import Places
 from snapdb.types import FloatArray, Header, IntArray, PixelArray
@@ -121,10 +121,13 @@ class StampMaker:
         Raises
         ------
         SnapdbError
-            If an image cannot be read.
+            If an image cannot be read, or a window has no pixel of it: there would be a stamp too few.
         """
         for group in _groups(part, stamps):
             (places,) = self._place(part, group, stamps)
+            if not places.touches.all():  # by a rounding: the plan has such sources refused
+                msg = f"{group.channels[0].data.path}: a window lies off the image"
+                raise UsageError(msg)
             for _, made in self._finish(group, places, stamps, in_order=True):
                 yield made
         stamps.seconds = dict(self._seconds)

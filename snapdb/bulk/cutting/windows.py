@@ -7,6 +7,7 @@ covering windows that lie together, by the plan that :mod:`snapdb.formats.plan` 
 """
 
 import mmap
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from snapdb.bulk.planning.placing import number_runs
-from snapdb.bulk.planning.sources import PlaneFile
+from snapdb.bulk.planning.sources import PlaneFile, stamp_of
 from snapdb.bulk.shape.resample import find_missing
 from snapdb.errors import ChangedFileError, CorruptFileError, StorageError
 from snapdb.formats.scaling import finish
@@ -165,19 +166,19 @@ def open_windows(file: PlaneFile) -> Iterator[Windows]:
     layout = file.layout
     if layout.codec is Codec.RAW and layout.container is Container.PLAIN and not is_url(file.path):
         with open_file(file.path) as stream:
-            _check_size(file, stream)
+            _check_plain(file, stream)
             yield PlainWindows(file.path, stream, layout)
         return
+    _check_unchanged(file)
     yield ReadWindows(file)
 
 
-def _check_size(file: PlaneFile, stream: BinaryIO) -> None:
+def _check_plain(file: PlaneFile, stream: BinaryIO) -> None:
     """See that a plain file is the one that was described, and holds the whole plane."""
-    import os
-
     layout, known = file.layout, file.record
     found = os.fstat(stream.fileno())
-    if known is not None and (found.st_size, found.st_mtime_ns) != (known.file_size, known.file_mtime_ns):
+    now = found.st_size, found.st_mtime_ns
+    if known is not None and now != (known.file_size, known.file_mtime_ns):
         msg = f"{file.path} has changed since it was registered; `snapdb ingest --update` indexes it again"
         raise ChangedFileError(msg, path=file.path)
     end = layout.offset + layout.width * layout.height * int(layout.stored_dtype[2:])
@@ -185,6 +186,23 @@ def _check_size(file: PlaneFile, stream: BinaryIO) -> None:
         missing = end - found.st_size
         msg = f"{file.path}: plane {layout.name!r} ends {missing} bytes beyond the end of the file"
         raise CorruptFileError(msg, path=file.path, plane=layout.name)
+    if file.stamp not in (None, now):
+        raise _changed(file)
+
+
+def _check_unchanged(file: PlaneFile) -> None:
+    """See that a file that is read by boxes is the one that was described."""
+    now = stamp_of(file.path)
+    if None not in (file.stamp, now) and now != file.stamp:
+        raise _changed(file)
+
+
+def _changed(file: PlaneFile) -> ChangedFileError:
+    msg = (
+        f"{file.path} has changed since the run began, so that its stamps would not be those of one image; "
+        "run again when it is complete"
+    )
+    return ChangedFileError(msg, path=file.path)
 
 
 class PlainWindows:

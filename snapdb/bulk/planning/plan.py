@@ -237,21 +237,46 @@ def make_plan(
     sources = _join([b for b, _, _ in kept])
     lines, sizes = (np.concatenate([k[n] for k in kept] or [np.empty(0, np.int64)]) for n in (1, 2))
     del kept
-    order = _order(sources, lines, sizes, recipe.part_stamps)
     usable = tuple(s if isinstance(s, tuple) else () for s in image_sets)
+    order = np.lexsort((sources.row, lines, sources.image_set))
+    part_stamps = recipe.part_stamps
+    if recipe.raw:
+        channels = np.array([len(s) for s in usable], np.int64)[sources.image_set]
+        part_stamps = _fit((4 * channels * sizes**2)[order], part_stamps, recipe.part_bytes)
+    order = _sort_by_size(order, sources, sizes, part_stamps)
     return Plan(
         sources=sources.take(order),
         image_sets=usable,
         refused=tuple(sorted(found, key=lambda r: r.row)),
         lines=lines[order],
-        part_stamps=recipe.part_stamps,
+        part_stamps=part_stamps,
         rows=len(sources) + len(found) if rows is None else rows,
     )
 
 
-def _order(sources: SourceBlock, lines: IntArray, sizes: IntArray, part_stamps: int) -> IntArray:
-    """Give the order of the stamps: by rows on disk, and by size where windows are read together."""
-    order = np.lexsort((sources.row, lines, sources.image_set))
+def _fit(size: IntArray, part_stamps: int, room: int) -> int:
+    """Give a number of stamps a part so that none, its greatest stamp aside, takes more than the room.
+
+    Parameters
+    ----------
+    size : array of int, shape (n,)
+        Bytes of stamps that are kept as they were cut, in the order of the plan.
+    part_stamps : int
+        The most that there shall be.
+    room : int
+        Bytes.
+    """
+    while part_stamps > 1 and len(size):
+        starts = np.arange(0, len(size), part_stamps)
+        total, greatest = np.add.reduceat(size, starts), np.maximum.reduceat(size, starts)
+        if (total - greatest).max() <= room:
+            break
+        part_stamps //= 2
+    return part_stamps
+
+
+def _sort_by_size(order: IntArray, sources: SourceBlock, sizes: IntArray, part_stamps: int) -> IntArray:
+    """Give stamps in the order of rows on disk that of their size, where windows are read together."""
     size, image_set = sizes[order], sources.image_set[order]
     part = np.arange(len(order)) // part_stamps
     return order[np.lexsort((size, number_runs(size, part), image_set, part))]

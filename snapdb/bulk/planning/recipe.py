@@ -145,13 +145,17 @@ class Recipe:
         return self.chunk or max(1, min(_CHUNK_BYTES // self.stamp_bytes, 64, self.batch))
 
     @property
+    def part_bytes(self) -> int:
+        """Room that a part may take while it is made."""
+        if self.memory_limit:
+            return min(_PART_BYTES, max(self.memory_limit // 16, 4 * MIB))
+        return _PART_BYTES
+
+    @property
     def part_stamps(self) -> int:
         """Stamps of a part, whole chunks and one at least; its room while it is made is bounded."""
-        room = _PART_BYTES
-        if self.memory_limit:
-            room = min(room, max(self.memory_limit // 16, 4 * MIB))
         working = self.stamp_bytes
         if len(self.weights) > 1:  # stamps of one channel are shaped in the cache, others wait for each other
             working += self.resolution**2 * 4 * len(self.weights)
-        count = min(self.batch, max(room // working, 1))
+        count = min(self.batch, max(self.part_bytes // working, 1))
         return max(count // self.chunk_stamps, 1) * self.chunk_stamps

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from snapdb.archive.flagging import bad_flags_of
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.zeropoints import Zeropoint, find_registered, find_zeropoint, flux_factor
-from snapdb.errors import NotAnImageError
+from snapdb.errors import NotAnImageError, UsageError
 from snapdb.formats.frame import HduFrame
 from snapdb.formats.layouts import make_layout
 from snapdb.formats.source import FitsSource, name_contents, open_source
@@ -43,6 +43,25 @@ class PlaneFile:
     """What the registry knows of the file; None where it is not registered."""
     store: str = ""
     """Base folder of the registered file's store."""
+    stamp: tuple[int, int] | None = None
+    """Size and time (ns) of the file when it was described; None of an address."""
+
+
+def stamp_of(path: str) -> tuple[int, int] | None:
+    """Tell a file from one that takes its place: by size and time (ns); None where no file is there.
+
+    Parameters
+    ----------
+    path : str
+        Path or address.
+    """
+    if is_url(path):
+        return None
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None  # which is said when it is read
+    return found.st_size, found.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +150,7 @@ def read_channels(path: str, recipe: Recipe, archive: "Archive | None" = None) -
     Parameters
     ----------
     path : str
-        A FITS file, registered or not.
+        A local FITS file, registered or not.
     recipe : Recipe
         Which extensions, and whether flux is converted.
     archive : Archive, optional
@@ -148,10 +167,18 @@ def read_channels(path: str, recipe: Recipe, archive: "Archive | None" = None) -
         If an extension that is asked for is not there, or is no image.
     MissingKeywordError
         If flux shall be converted and no zero point is known.
+    UsageError
+        If it is an address.
     ObjectMissingError, UnknownFormatError, CorruptFileError, ProjectionError
         If the file cannot be read.
     """
-    if not is_url(path) and Path(path).is_dir():
+    if is_url(path):
+        msg = (
+            f"{path} is an address, and fits_file_paths names local files: register it "
+            f"(snapdb ingest {path}) and leave the column out, so that the archive's images are cut"
+        )
+        raise UsageError(msg, path=path)
+    if Path(path).is_dir():
         msg = f"{path} is a folder: expected a FITS file in fits_file_paths"
         raise NotAnImageError(msg, path=path)
     source = open_source(path)
@@ -236,7 +263,9 @@ def _make_channel(
         zeropoint = find_zeropoint(source, frame, scale, registered, recipe)
         made = Channel(
             label="",
-            data=PlaneFile(path=path, layout=make_layout(frame, "data", source.container)),
+            data=PlaneFile(
+                path=path, layout=make_layout(frame, "data", source.container), stamp=stamp_of(path)
+            ),
             wcs_text=text,
             scale_arcsec=scale,
             factor=flux_factor(zeropoint, recipe, path),
@@ -267,7 +296,9 @@ def _describe(
         msg = f"{path}: HDU {frame.index} holds no image of the sky with coordinates of its own"
         raise NotAnImageError(msg, path=path, hdu=frame.index)
     facts, scale = found.facts, found.facts.pixel_scale or 1.0
-    files = {p.layout.name: PlaneFile(path=p.path, layout=p.layout) for p in found.planes}
+    files = {
+        p.layout.name: PlaneFile(path=p.path, layout=p.layout, stamp=stamp_of(p.path)) for p in found.planes
+    }
     zeropoint = find_zeropoint(source, frame, scale, registered, recipe)
     return Channel(
         label="",

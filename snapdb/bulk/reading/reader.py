@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
+from itertools import compress
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -33,7 +34,13 @@ class Stamps(RunFolder):
 
     def __contains__(self, source_id: object) -> bool:
         """Whether a source, by its id, has a stamp."""
-        return str(source_id) in self._rows
+        return str(source_id) in self._there
+
+    @cached_property
+    def _there(self) -> frozenset[str]:
+        """Ids of the sources that have a stamp."""
+        ids = self._table["source_id"].to_pylist()
+        return frozenset(compress(ids, self._made.tolist()))
 
     def __getitem__(self, key: Any) -> Any:
         """Give one stamp by its place or by its source's id, shape (H, W, C); several by a slice or a list.
@@ -46,6 +53,8 @@ class Stamps(RunFolder):
             return self.plane(index(key))
         rows = self._places(key)
         if self.is_zarr:
+            for row in rows[~self._made[rows]].tolist():
+                self._check_made(row)
             return np.asarray(self.images.oindex[rows])
         stamps = [self.plane(row) for row in rows.tolist()]
         return np.stack(stamps) if len({s.shape for s in stamps}) == 1 else stamps
@@ -117,7 +126,7 @@ class Stamps(RunFolder):
         -------
         iterator of tuple
             ``(images, rows)``: stamps, an array or torch.Tensor of shape (n, H, W, C), and their
-            places, of the table's rows. In FITS files, stamps that failed are left out.
+            places, of the table's rows. Stamps that failed are left out.
 
         Raises
         ------
@@ -126,9 +135,10 @@ class Stamps(RunFolder):
         ConfigError
             If tensors are asked for and torch is not installed.
         """
-        for name, value, least in (("size", size, 1), ("seed", seed, 0)):
-            if value < least:
-                msg = f"{name} = {value}: expected {least} or more"
+        given: tuple[tuple[str, Any, int], ...] = (("size", size, 1), ("seed", seed, 0))
+        for name, value, least in given:
+            if not (isinstance(value, int | np.integer) and value >= least):
+                msg = f"{name} = {value!r}: expected {least} or more"
                 raise UsageError(msg, name=name, value=value)
         if shuffle not in (False, True):
             msg = f"shuffle = {shuffle}: expected True or False; the order is chosen by `seed`"
@@ -141,7 +151,7 @@ class Stamps(RunFolder):
         self, size: int, random: np.random.Generator | None
     ) -> Iterator[tuple[PixelArray, IntArray]]:
         """Give batches, stamps of a few of them mixed."""
-        places = self._readable()
+        places = np.arange(len(self)) if self.is_zarr else np.flatnonzero(self._made)
         block = max(size, self._block() // size * size) if self.is_zarr else size * _MIXED_BATCHES
         starts = np.arange(0, len(places), block)
         if random is not None:
@@ -149,16 +159,11 @@ class Stamps(RunFolder):
         for start in starts.tolist():
             rows = places[start : start + block]
             images = np.asarray(self.images[start : start + block]) if self.is_zarr else None
-            order = np.arange(len(rows)) if random is None else random.permutation(len(rows))
-            for at in range(0, len(rows), size):
+            made = np.flatnonzero(self._made[rows])
+            order = made if random is None else random.permutation(made)
+            for at in range(0, len(order), size):
                 chosen = order[at : at + size]
                 yield self._stack(rows[chosen]) if images is None else images[chosen], rows[chosen]
-
-    def _readable(self) -> IntArray:
-        """Give the places that can be read: all of an array, those that have a file."""
-        if self.is_zarr:
-            return np.arange(len(self))
-        return np.flatnonzero([bool(name) for name in self._table["file"].to_pylist()])
 
     def _stack(self, rows: IntArray) -> PixelArray:
         """Read stamps of one size."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snapdb.bulk.cutting.part_stamps import FAILED
 from snapdb.bulk.reading.fits_files import find_source, read_source
 from snapdb.bulk.writing.table import IMAGES, INDEX
 from snapdb.errors import ConfigError, NotFoundError, ObjectMissingError, UnknownFormatError, UsageError
-from snapdb.types import IntArray, PixelArray
+from snapdb.types import BoolArray, IntArray, PixelArray
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
@@ -177,6 +178,7 @@ class RunFolder:
         if name not in _ARRAYS:
             msg = f"plane {name!r}: expected one of {', '.join(_ARRAYS)}"
             raise UsageError(msg, plane=name)
+        self._check_made(row)
         made = self._read_zarr(row, name) if self.is_zarr else self._read_fits(row, name, channel)
         if channel is None or name == "flags":
             return made
@@ -209,12 +211,20 @@ class RunFolder:
 
     def _file_of(self, row: int) -> tuple[Path, int]:
         """Give the FITS file of a stamp, and the HDU at which it begins."""
-        name, hdu = self._value("file", row), self._value("hdu", row)
-        if not name:
+        self._check_made(row)
+        return self.path / self._value("file", row), self._value("hdu", row)
+
+    def _check_made(self, row: int) -> None:
+        """See that a stamp was made; in an array, the place of one that failed holds 0."""
+        if self._value("status", row) == FAILED:
             source, reason = self._value("source_id", row), self._value("reason", row)
             msg = f"stamp {row}, of source {source!r}, failed: {reason}"
             raise NotFoundError(msg, row=row)
-        return self.path / name, hdu
+
+    @cached_property
+    def _made(self) -> BoolArray:
+        """Which stamps were made."""
+        return np.array([one != FAILED for one in self._table["status"].to_pylist()], np.bool_)
 
     def _no_channel(self, channel: int, count: int) -> UsageError:
         msg = f"channel = {channel}: the stamps in {self.path} have {count}, counted from 0"

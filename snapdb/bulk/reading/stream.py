@@ -252,12 +252,12 @@ def _check(
     batch_size: int | None, shuffle: int | None, epochs: int | None, shard: tuple[int, int], workers: int
 ) -> None:
     """Refuse numbers out of range."""
-    least: dict[str, tuple[int | None, int]] = {
+    least: dict[str, tuple[Any, int]] = {
         "batch_size": (batch_size, 1), "shuffle": (shuffle, 0), "epochs": (epochs, 1), "workers": (workers, 1)
     }  # fmt: skip
     for name, (value, low) in least.items():
-        if value is not None and value < low:
-            msg = f"{name} = {value}: expected {low} or more"
+        if value is not None and not (isinstance(value, int | np.integer) and value >= low):
+            msg = f"{name} = {value!r}: expected {low} or more"
             raise UsageError(msg, name=name, value=value)
     if not 0 <= shard[0] < shard[1]:
         msg = f"shard = {shard}: expected (i, n) with i from 0 to n - 1, such as (0, 4) of four streams"

@@ -59,6 +59,7 @@ def finish_run(folder: Path, journal: Journal, plan: Plan, recipe: Recipe) -> li
     with open_mapping(folder / MAPPING, plan.part_stamps, is_zarr=is_zarr) as add:
         write_parquet(folder / INDEX, tables(add))
     write_report(folder / REPORT, plan, failed)
+    journal.tidy()  # of what a worker had begun that died
     return failed
 
 

@@ -9,6 +9,7 @@ What is given to a process, and what it gives back, is pickled, its length in 8 
 import os
 import pickle
 import select
+import signal
 import subprocess
 import sys
 from collections import deque
@@ -44,19 +45,34 @@ def ask_one_thread() -> None:
             os.environ.setdefault(name, value)
 
 
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Start processes that take no SIGINT and no SIGTERM, from their first moment on.
+
+    A terminal and a batch system send these to all processes of a run. The one that gives the parts stops
+    in good order, or dies, and the others end with it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Helper:
     """One process, and the numbers of what it was given, in that order."""
 
     def __init__(self) -> None:
         code = _BEGIN.format(path=sys.path)
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(  # noqa: S603  # this interpreter, with code of ours
-            [sys.executable, "-c", code],
-            bufsize=0,  # what waits in a buffer is not seen by select
-            stdin=pipe,
-            stdout=pipe,
-            env={**os.environ, **_ONE_THREAD},
-        )
+        with _signals_held():
+            self._process = subprocess.Popen(  # noqa: S603  # this interpreter, with code of ours
+                [sys.executable, "-c", code],
+                bufsize=0,  # what waits in a buffer is not seen by select
+                stdin=pipe,
+                stdout=pipe,
+                env={**os.environ, **_ONE_THREAD},
+            )
         self.held: deque[int] = deque()
 
     @property

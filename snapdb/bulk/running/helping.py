@@ -3,7 +3,6 @@
 import gc
 import os
 import pickle
-import signal
 import threading
 from queue import SimpleQueue
 from typing import Any
@@ -13,7 +12,6 @@ from snapdb.bulk.running.helpers import read_frame, write_frame
 
 def serve() -> None:
     """Do parts as they come, until the process that gives them closes the pipe, or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who gives the parts is told, and stops in good order
     output = os.dup(1)
     os.dup2(2, 1)  # what is printed must not come between results
     tasks: SimpleQueue[bytes] = SimpleQueue()

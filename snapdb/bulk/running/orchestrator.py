@@ -276,6 +276,8 @@ class Orchestrator:
         broken: list[tuple[Part, Exception]] = []
         for part, outcome in self._outcomes(plan.parts(wanted), recipe, workers):
             result = self._settle(part, outcome, recipe)
+            if isinstance(result, ChildProcessError):
+                continue  # of a worker that ended before the run, which was stopped
             if isinstance(result, Exception):
                 broken.append((part, result))
                 continue

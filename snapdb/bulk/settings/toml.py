@@ -22,8 +22,21 @@ _NOT_SETTINGS = (
     "created_at",
     "batch_index",
     "job_tracker_session_id",
+    "memory_limit_gb",
 )
 """What Cutana keeps among its settings: results of its analysis, its workers' names, another package's."""
+_NOT_LOADBALANCER = (
+    "max_workers",
+    "N_batch_cutout_process",
+    "memory_limit_gb",
+    "memory_limit_bytes",
+    "resource_source",
+    "cpu_count",
+    "memory_available_gb",
+    "memory_total_gb",
+    "safety_margin",
+)
+"""What Cutana's runs note among the settings of the load balancer: of the machine, and of other settings."""
 
 _TYPE_TAG, _ENUM_TAG = "__numpy_dtype__", "__enum__"
 
@@ -93,7 +106,7 @@ def load_config_toml(filepath: str | Path) -> Config:
         msg = f"settings file {path} cannot be read: {err}"
         raise ConfigError(msg, path=str(path)) from err
     config = Config()
-    ignored = [name for name in _NOT_SETTINGS if values.pop(name, None) is not None]
+    ignored = _leave_out(values)
     try:
         config.update(_untag(values))
         config.check()
@@ -104,6 +117,16 @@ def load_config_toml(filepath: str | Path) -> Config:
     if ignored:
         warnings.warn(f"{path}: {', '.join(ignored)} left out, as no setting of a run", stacklevel=2)
     return config
+
+
+def _leave_out(values: dict[str, Any]) -> list[str]:
+    """Take out what Cutana keeps beside settings, and name it."""
+    ignored = [name for name in _NOT_SETTINGS if values.pop(name, None) is not None]
+    balancer = values.get("loadbalancer")
+    if isinstance(balancer, dict):
+        found = (name for name in _NOT_LOADBALANCER if balancer.pop(name, None) is not None)
+        ignored += [f"loadbalancer.{name}" for name in found]
+    return ignored
 
 
 def _to_table(section: Section) -> dict[str, Any]:

@@ -3,18 +3,18 @@
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from snapdb.errors import ConfigError, StorageError
+from snapdb.errors import ConfigError, SnapdbError, StorageError
 
 _TOGETHER, _MOST_PIECES = 256 * 1024, 512
 """Bytes and pieces that are written in one call."""
 _BEHIND = 2
 """Files that may be on their way to the disk while others are made."""
-_sent: deque[int] = deque()
-"""Descriptors of those files."""
+_sent: deque[Path] = deque()
+"""Those files; none stays open, so that its folder may be moved, removed or unmounted when a run is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,37 +79,79 @@ def write_file(path: Path, pieces: Iterable[bytes], *, large: bool = False) -> N
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb", buffering=0) as stream:
             _write_all(stream.fileno(), pieces)
-            if large:
-                _send(os.dup(stream.fileno()))
         temporary.replace(path)
     except Exception as err:
         with suppress(OSError):  # it may not be there, nor its folder
             temporary.unlink()
-        if not isinstance(err, OSError):
+        if isinstance(err, SnapdbError) or not isinstance(err, OSError):
             raise  # of what makes the pieces
-        msg = f"{path} cannot be written: {err.strerror or err}; make room, or choose another folder"
-        raise StorageError(msg, path=str(path)) from err
+        raise _refuse(path, err) from err
+    if large:
+        _send(path)
 
 
-def _send(descriptor: int) -> None:
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Have a name for what is written by others, which takes its own when the block ends.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file; one that is there is replaced.
+
+    Yields
+    ------
+    Path
+        What to write to; if the block fails, it is removed.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException as err:
+        with suppress(OSError):  # it may not be there, nor its folder
+            temporary.unlink()
+        if isinstance(err, SnapdbError) or not isinstance(err, OSError):
+            raise
+        raise _refuse(path, err) from err
+
+
+def _refuse(path: Path, err: OSError) -> StorageError:
+    """Make the error for a file that cannot be written."""
+    why = os.strerror(err.errno) if err.errno else str(err)
+    msg = f"{path} cannot be written: {why}; make room, or choose another folder"
+    return StorageError(msg, path=str(path))
+
+
+def _send(path: Path) -> None:
     """Begin to bring a file to the disk, and let go of the memory of those that are there.
 
     So a long run takes no memory from the images that it reads, and uses the same pages again and
     again: fresh ones cost a virtual machine, which gets them from its host one by one, more time than
     all that is done with the stamps in them. Nothing waits for the disk: what is not there yet stays.
     """
-    if not hasattr(os, "posix_fadvise"):
-        os.close(descriptor)
-        return
-    with suppress(OSError):  # a file system without a cache of its own
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    _sent.append(descriptor)
+    _let_go(path)
+    _sent.append(path)
     while len(_sent) > _BEHIND:
         with suppress(IndexError):  # another thread was quicker
-            earlier = _sent.popleft()
-            with suppress(OSError):
-                os.posix_fadvise(earlier, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.close(earlier)
+            _let_go(_sent.popleft())
+
+
+def _let_go(path: Path) -> None:
+    """Tell the system that a file is not looked at again soon."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    with suppress(OSError):  # it was removed, or is on a file system without a cache of its own
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
 
 
 class Summed:

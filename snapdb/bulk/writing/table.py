@@ -12,6 +12,7 @@ from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, to_array, to_s
 from snapdb.bulk.cutting.part_stamps import FAILED, WRITTEN, PartStamps
 from snapdb.bulk.planning.plan import Part, Plan
 from snapdb.bulk.planning.sources import Channel
+from snapdb.bulk.writing.files import writing
 
 INDEX, IMAGES, REPORT, MAPPING = "index.parquet", "images.parquet", "report.csv", "source_to_zarr_mapping.csv"
 """Files beside the stamps."""
@@ -151,30 +152,34 @@ def write_parquet(path: Path, tables: Iterator[Any] | Sequence[Any]) -> int:
     path : Path
         Of the file; one that is there is replaced.
     tables : iterable of pyarrow.Table
-        Of the same columns; small ones are joined.
+        One at least, of the same columns; small ones are joined.
 
     Returns
     -------
     int
         Rows.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
     """
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
-    temporary = path.with_name(f".{path.name}.part")
-    writer, count, waiting = None, 0, []
-    held = 0
-    for table in tables:
-        writer = writer or _open_writer(temporary, table.schema.remove_metadata())
-        waiting.append(table.replace_schema_metadata(None))
-        count, held = count + table.num_rows, held + table.num_rows
-        if held >= _ROW_GROUP:
-            writer.write_table(pa.concat_tables(waiting), row_group_size=held)
-            waiting, held = [], 0
-    if writer is not None:
+    writer: Any = None
+    waiting: list[Any] = []
+    count = held = 0
+    with writing(path) as temporary:
+        for table in tables:
+            writer = writer or _open_writer(temporary, table.schema.remove_metadata())
+            waiting.append(table.replace_schema_metadata(None))
+            count, held = count + table.num_rows, held + table.num_rows
+            if held >= _ROW_GROUP:
+                writer.write_table(pa.concat_tables(waiting), row_group_size=held)
+                waiting, held = [], 0
         if waiting:
             writer.write_table(pa.concat_tables(waiting), row_group_size=max(held, 1))
         writer.close()
-        temporary.replace(path)
     return count
 
 
@@ -198,6 +203,11 @@ def write_report(path: Path, plan: Plan, failed: Sequence[tuple[int, str, str]])
         With those that were refused.
     failed : sequence of (row, source_id, reason)
         Those that failed while they were made.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
     """
     import csv
     import io
@@ -208,9 +218,8 @@ def write_report(path: Path, plan: Plan, failed: Sequence[tuple[int, str, str]])
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("row", "source_id", "code", "reason"))
     writer.writerows(sorted(rows))
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
-    temporary.replace(path)
+    with writing(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
     return len(rows)
 
 
@@ -235,16 +244,20 @@ def open_mapping(path: Path, part_stamps: int, *, is_zarr: bool) -> Iterator[Cal
     ------
     callable
         Adds the rows of a table of stamps.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
     """
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
     from pyarrow import csv  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
-    temporary = path.with_name(f".{path.name}.part")
     text, number = pa.string(), pa.int64()
     columns_of = {"SourceID": text, "zarr_file": text, "batch_index": number, "idx_in_zarr": number}
     schema = pa.schema({**columns_of, "status": text})
     group = path.absolute().parent.name
-    with csv.CSVWriter(temporary, schema) as writer:
+    with writing(path) as temporary, csv.CSVWriter(temporary, schema) as writer:
 
         def add(table: Any) -> None:
             source, file, row, status = (
@@ -259,4 +272,3 @@ def open_mapping(path: Path, part_stamps: int, *, is_zarr: bool) -> Iterator[Cal
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
         yield add
-    temporary.replace(path)

@@ -25,7 +25,7 @@ from snapdb.registry.adding.rows import (
     JSON_FACTS,
     PLANE_COLUMNS,
 )
-from snapdb.registry.files import ensure_files, insert_files
+from snapdb.registry.files import ensure_files, find_images_in, insert_files
 from snapdb.registry.ids import make_ids
 from snapdb.registry.loaders import CopierBehind, Loader, choose_loader
 from snapdb.registry.spatial import Spatial
@@ -66,6 +66,7 @@ def add_images(
             adding.take(batch)
         adding.problems.raise_any(adding.count)
         adding.check_other_files()
+        adding.check_other_images()
     if first_load is not None:
         first_load.finish()
     return adding.added
@@ -214,6 +215,18 @@ class _Adding:
         """Refuse a changed file that no plane lies in: whoever gave it meant it."""
         for change in self._kept.changed.values():
             raise ConflictError(change["reason"], **{k: v for k, v in change.items() if k != "reason"})
+
+    def check_other_images(self) -> None:
+        """Refuse new bytes under an image that was not given: it would be read at the old places."""
+        rewritten = self._kept.rewritten
+        given = {one.id for one in self.added}
+        for file_id, ids in find_images_in(self._connection, list(rewritten)).items():
+            if left := sorted(set(ids) - given):
+                msg = (
+                    f"{rewritten[file_id]} has other bytes than when it was registered, and image {left[0]}"
+                    " is not found in them any more; register the new file under another name"
+                )
+                raise ConflictError(msg, path=rewritten[file_id], image_ids=left)
 
     def _match_known(self, batch: Batch) -> None:
         """Give images that are registered already their ids and outcomes, the others new ids."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from snapdb.archive.expand import expand_paths
+from snapdb.errors import UsageError
 
 
 @pytest.fixture
@@ -55,6 +56,14 @@ def test_pattern_and_file_give_each_once(tree: Path) -> None:
     assert expand_paths([str(tree / "*.fits"), tree / "a.fits"]) == [tree / "a.fits", tree / "b.fits"]
 
 
+def test_empty_path_is_not_this_folder(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell gives one for a variable that is not set."""
+    monkeypatch.chdir(tree)
+    with pytest.raises(UsageError, match="a path is empty"):
+        expand_paths(["a.fits", ""])
+    assert expand_paths(".") == expand_paths(tree)
+
+
 def test_deep_pattern(tree: Path) -> None:
     assert tree / "deep" / "c.fits" in expand_paths([f"{tree}/**/*.fits"])
 
@@ -67,3 +76,23 @@ def test_name_with_brackets_is_a_file_first(tree: Path) -> None:
     odd = tree / "image[1].fits"
     odd.touch()
     assert expand_paths([str(odd)]) == [odd]
+
+
+def test_links_that_go_round_are_passed_over_and_others_followed(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A link to a folder above would give each file again and again, as deep as the system follows."""
+    other = tmp_path_factory.mktemp("other")
+    (other / "d.fits").touch()
+    (other / "back").symlink_to(tree / "deep")
+    (tree / "deep" / "up").symlink_to("..")
+    (tree / "deep" / "out").symlink_to(other)
+    (tree / "self").symlink_to(".")
+    (tree / "gone").symlink_to("nowhere")
+    (tree / "twin.fits").symlink_to("a.fits")
+    told: list[str] = []
+    names = ("a.fits", "b.fits", "deep/c.fits", "deep/out/d.fits", "gone", "twin.fits")
+    assert expand_paths(tree, tell=told.append) == [tree / name for name in names]
+    rounds = ("deep/out/back", "deep/up", "self")
+    assert told == [f"{tree / r} is a link to a folder that it lies in, and passed over" for r in rounds]
+    assert expand_paths(tree / "deep" / "up", tell=told.append)[0] == tree / "deep" / "up" / "a.fits"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy import units
 from astropy.io import fits
 from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
@@ -19,6 +20,7 @@ from snapdb.errors import (
     PartialOverlapError,
     ProjectionError,
     ShapeError,
+    UnitError,
     UsageError,
 )
 
@@ -416,3 +418,35 @@ def test_messages_name_the_words_of_the_call() -> None:
     cutout.provenance_id = "01a213b9-4cc5-722f-81e2-4d1eb19eaab6"
     with pytest.raises(UsageError, match=r"archive\.save"):
         register_images(None, None, [cutout])  # type: ignore[arg-type]  # refused before either is asked
+
+
+def test_masked_pixels_are_missing_and_a_unit_is_not_lost() -> None:
+    """Oracle: numpy's own filling."""
+    pixels: Any = np.ma.masked_greater(np.arange(100).reshape(10, 10), 95)
+    made = snapdb.Image(data=pixels, noise=pixels.astype(np.float32), wcs=make_wcs())
+    np.testing.assert_array_equal(made.data, pixels.astype(float).filled(np.nan))
+    np.testing.assert_array_equal(made.noise, pixels.astype(np.float32).filled(np.nan))
+    assert made.noise is not None
+    assert made.noise.dtype == np.float32
+    whole = snapdb.Image(data=np.ma.array(np.arange(4).reshape(2, 2)), wcs=make_wcs())
+    assert whole.data.dtype.kind == "i"
+    with pytest.raises(UnitError, match=r"data is in nJy.*zeropoint"):
+        snapdb.Image(data=np.ones((5, 5)) * units.nJy, wcs=make_wcs())
+    with pytest.raises(UsageError, match=r"flags\.filled"):
+        snapdb.Image(data=np.ones((2, 2)), flags=np.ma.masked_equal(np.ones((2, 2), int), 1), wcs=make_wcs())
+
+
+def test_bad_bits_that_were_chosen_are_saved(tmp_path: Path) -> None:
+    made = snapdb.Image(data=np.ones((5, 5)), flags=np.ones((5, 5), np.int16), wcs=make_wcs(), bad_bits=4)
+    made.save(path=tmp_path / "flagged.fits")
+    assert snapdb.Image(tmp_path / "flagged.fits").bad_bits == 4
+    snapdb.Image(data=np.ones((5, 5)), wcs=make_wcs()).save(path=tmp_path / "plain.fits")
+    assert "SDBBAD" not in fits.getheader(tmp_path / "plain.fits", 1)
+
+
+def test_a_cutout_is_about_one_position() -> None:
+    made = snapdb.Image(data=np.ones((5, 5)), wcs=make_wcs())
+    pairs: list[Any] = [([10.0], [20.0]), (np.array([1.0, 2.0]), np.array([3.0, 4.0]))]
+    for ra, dec in pairs:
+        with pytest.raises(UsageError, match="one by one"):
+            made.get_ra_dec_cutout(ra, dec, 3)

@@ -259,14 +259,15 @@ def test_ways_to_write_a_list_of_files(tmp_path: Path, tiles: list[str]) -> None
         json.dumps([a, b]),
         f" [ '{a}' , '{b}', ] ",
         repr([f"{tmp_path}/./x/../{Path(a).name}", b]),
+        repr([Path(a).as_uri().replace(".fits", "%2Efits"), Path(b).as_uri()]),
     ]
-    frame = pd.DataFrame({"SourceID": range(6), "RA": 1.0, "Dec": 2.0, "diameter_pixel": 9})
+    frame = pd.DataFrame({"SourceID": range(7), "RA": 1.0, "Dec": 2.0, "diameter_pixel": 9})
     frame["fits_file_paths"] = [*ways, a, "https://example.org//x.fits"]
     frame.to_csv(tmp_path / "c.csv", index=False)
     catalogue = Catalogue.open(tmp_path / "c.csv")
     columns, problems = read_all(catalogue)
     assert problems == []
-    assert [catalogue.filesets[i] for i in columns["fileset"]] == [(a, b)] * 4 + [
+    assert [catalogue.filesets[i] for i in columns["fileset"]] == [(a, b)] * 5 + [
         (a,),
         ("https://example.org//x.fits",),
     ]

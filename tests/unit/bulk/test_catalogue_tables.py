@@ -80,6 +80,19 @@ def write_lists(frame: pd.DataFrame, folder: Path) -> Path:
     return folder / "l.parquet"
 
 
+def with_list_kind(frame: pd.DataFrame, kind: pa.DataType) -> pa.Table:
+    """Give an Arrow table with files as lists of some kind."""
+    lists = pa.array([eval(text) for text in frame["fits_file_paths"]], kind)
+    return pa.Table.from_pandas(frame).set_column(5, "fits_file_paths", lists)
+
+
+def write_fixed_lists(frame: pd.DataFrame, folder: Path) -> Path:
+    """Write parquet with files as lists of one length; Arrow's schema in the file says so."""
+    count = len(eval(frame["fits_file_paths"].iloc[0]))
+    parquet.write_table(with_list_kind(frame, pa.list_(pa.string(), count)), folder / "f.parquet")
+    return folder / "f.parquet"
+
+
 def write_table(form: str, name: str) -> Callable[[pd.DataFrame, Path], Path]:
     """Make the writer of one of astropy's formats."""
 
@@ -113,6 +126,12 @@ FORMS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "DataFrame with lists": with_lists,
     "Table": lambda frame, _: to_table(frame),
     "Arrow": lambda frame, _: pa.Table.from_pandas(frame),
+    "Arrow batch": lambda frame, _: pa.RecordBatch.from_pandas(frame),
+    "parquet with lists of one length": write_fixed_lists,
+    "Arrow with views of lists": lambda frame, _: with_list_kind(frame, pa.list_view(pa.string())),
+    "Arrow with views of large lists": lambda frame, _: with_list_kind(
+        frame, pa.large_list_view(pa.string())
+    ),
 }
 
 
@@ -230,3 +249,13 @@ def test_fits_tables_that_scale_and_mask(tmp_path: Path) -> None:
     (piece,) = Catalogue.open(path).pieces()
     assert piece.ra.tolist() == [10 * 0.5 + 5.0, 21 * 0.5 + 5.0]  # the standard's formula
     assert [(p.row, p.code) for p in piece.problems] == [(2, "no_id")]
+
+
+def test_files_that_are_no_texts_are_refused_by_row(frame: pd.DataFrame) -> None:
+    """Of kinds that Arrow has no texts for."""
+    for value, code in ({"a": 1}, "missing_file"), ([["a.fits"]], "bad_file_list"):
+        column = pa.array([value] * len(frame))
+        table = pa.Table.from_pandas(frame).set_column(5, "fits_file_paths", column)
+        (piece,) = Catalogue.open(table, rows=len(frame)).pieces()
+        assert {str(p.code) for p in piece.problems} == {code}
+        assert {p.row for p in piece.problems} == set(range(len(frame)))

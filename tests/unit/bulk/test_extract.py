@@ -13,7 +13,14 @@ from snapdb.bulk.cutting.windows import bad_fraction, cover, iter_windows
 from snapdb.bulk.planning.placing import outside_fraction, place_windows, window_sizes
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import get_wcs, read_channels
-from snapdb.errors import CorruptFileError, MissingKeywordError, NotAnImageError
+from snapdb.errors import (
+    ChangedFileError,
+    CorruptFileError,
+    MissingKeywordError,
+    NotAnImageError,
+    ObjectMissingError,
+    UsageError,
+)
 from snapdb.types import PixelArray
 
 WIDTH, HEIGHT = 300, 220
@@ -127,6 +134,25 @@ def test_a_file_that_was_cut_short_is_said(tmp_path: Path) -> None:
         list(iter_windows(channel.data, places))
 
 
+@pytest.mark.parametrize("kind", ["float32", "rice", "gzip"])
+def test_a_file_that_was_replaced_is_said(tmp_path: Path, kind: str) -> None:
+    """By a longer one, as a download that is repeated: its pixels lie elsewhere. That of before is cut."""
+    path = tmp_path / ("image.fits.gz" if kind == "gzip" else "image.fits")
+    make_file(path, kind)
+    (channel,) = read_channels(str(path), PLAIN)
+    places = place_windows(np.array([100.0]), np.array([10.0]), np.array([31]), channel.data.layout)
+    assert len(list(iter_windows(channel.data, places))) == 1
+    with fits.open(path) as hdus:
+        hdus[-1].header.extend([(f"KEY{n}", n) for n in range(40)])
+        hdus.writeto(tmp_path / f"other_{path.name}")
+    (tmp_path / f"other_{path.name}").replace(path)
+    with pytest.raises(ChangedFileError, match="has changed since the run began"):
+        list(iter_windows(channel.data, places))
+    path.unlink()
+    with pytest.raises(ObjectMissingError):
+        list(iter_windows(channel.data, places))
+
+
 def test_sizes_in_arcseconds_follow_the_scale_and_pixels_count_first() -> None:
     pixels = np.array([10.0, np.nan, 70.0, np.nan, 0.4])
     arcsec = np.array([99.0, 10.0, np.nan, 0.01, np.nan])
@@ -171,6 +197,11 @@ def test_boxes_that_are_read_hold_all_windows() -> None:
         assert np.array(outlines).min() >= 0
         assert np.array(outlines).max() <= 1000
     assert len(outlines) < 500
+
+
+def test_an_address_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UsageError, match=r"snapdb ingest https://host/a.fits\) and leave the column out"):
+        read_channels("https://host/a.fits", PLAIN)
 
 
 def test_a_missing_extension_and_a_missing_zero_point_are_said(tmp_path: Path) -> None:

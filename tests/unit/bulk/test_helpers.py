@@ -85,12 +85,15 @@ def test_one_that_dies_is_done_without(tiles: Any, tmp_path: Path, moment: str) 
     config.max_workers = 2
     helpers = Helpers(2)
     killed: list[int] = []
+    left = tmp_path / "helped.zarr" / "images" / ".0.1234.part"
 
     def kill(_: Any) -> None:
         if not killed:
             killed.extend(helpers.pids)
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
+            if left.parent.exists():
+                left.write_bytes(b"as one that dies while it writes")
 
     try:
         if moment == "before":
@@ -106,6 +109,35 @@ def test_one_that_dies_is_done_without(tiles: Any, tmp_path: Path, moment: str) 
     alone, helped = read_stamps(tmp_path / "alone.zarr"), read_stamps(tmp_path / "helped.zarr")
     assert np.array_equal(alone, helped)
     assert len(killed) == 2
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_to_all_processes_stops_the_run_in_good_order(
+    tiles: Any, tmp_path: Path, one: signal.Signals
+) -> None:
+    """As a batch system tells all processes of a job to end, and a terminal those before it."""
+    config = make_config(tiles, tmp_path)
+    config.max_workers = 2
+    helpers = Helpers(1)
+    run = Orchestrator(config, output=tmp_path / "s.zarr", helpers=helpers)
+
+    def tell(_: Any) -> None:
+        run.stop_processing()
+        (pid,) = helpers.pids
+        os.kill(pid, one)
+        time.sleep(0.1)
+        assert is_running(pid) == (one != signal.SIGKILL)
+
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("snapdb.bulk.running.helpers.LARGE_PX", 0)
+            patch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+            assert run.execute(on_progress=tell)["status"] == "stopped"
+    finally:
+        helpers.close()
+    again = Orchestrator(config, output=tmp_path / "s.zarr").execute(resume=True)
+    assert (again["status"], again["written"]) == ("completed", 300)
 
 
 def test_a_function_of_a_script_is_known_to_all(tiles: Any, tmp_path: Path) -> None:

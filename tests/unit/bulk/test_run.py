@@ -1,6 +1,7 @@
 """Whole runs: what is written is what plain formulas give, and what is not written is said."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,14 @@ from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
 from snapdb import bulk
+from snapdb.bulk.catalogue.catalogue import Catalogue
+from snapdb.bulk.planning.choosing import plan_run
+from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.reading.stream import iter_batches
 from snapdb.bulk.running.orchestrator import Orchestrator
+from snapdb.bulk.running.work import run_part
 from snapdb.bulk.settings.config import Config, get_default_config
+from snapdb.bulk.writing.shards import write_group
 from snapdb.errors import ConfigError, ConflictError, NotFoundError, ObjectExistsError, UsageError
 
 
@@ -364,3 +370,42 @@ def test_files_that_are_no_images_are_called_by_their_name(tiles: Any, tmp_path:
     report = pd.read_csv(tmp_path / "s.zarr" / "report.csv")
     assert "HDU 0 is a cube 50x50x3; expected two dimensions" in report["reason"][0]
     assert "folder.fits is a folder" in report["reason"][1]
+
+
+@pytest.mark.parametrize("fits_batches", [False, True])
+def test_parts_of_raw_stamps_are_bounded_by_their_own_size(
+    tiles: Any, tmp_path: Path, *, fits_batches: bool
+) -> None:
+    """Not by that of the stamps that are not made. Oracle: the windows of each part, added up."""
+    frame = tiles.frame.assign(diameter_pixel=np.where(np.arange(300) % 100 == 0, 1500, 150))
+    config = make_config(output_format="fits", do_only_cutout_extraction=True, fits_batches=fits_batches)
+    config.target_resolution, config.N_batch_cutout_process = 16, 1000
+    config.memory_limit = "64MB"
+    result = Orchestrator(config, output=tmp_path / "raw").execute(frame)
+    assert (result["written"], result["failed"]) == (300, 0)
+    table = pd.read_parquet(tmp_path / "raw" / "index.parquet")
+    mapping = pd.read_csv(tmp_path / "raw" / "source_to_zarr_mapping.csv")
+    size = 4 * table["size"].to_numpy() ** 2
+    parts = pd.Series(size).groupby(mapping["batch_index"].to_numpy())
+    assert ((parts.sum() - parts.max()) <= 4 * 2**20).all()
+    assert 300 * 150**2 / 2**20 < parts.ngroups == result["completed_batches"] < 60
+
+
+def test_a_window_that_a_rounding_takes_off_its_image_leaves_the_others_in_place(
+    tiles: Any, tmp_path: Path
+) -> None:
+    """Coordinates may differ from the plan's in their last digits. Oracle: a run of the same sources."""
+    config, frame = make_config(), tiles.frame[tiles.tile == 0].head(40)
+    recipe = Recipe.from_config(config)
+    plan = plan_run(Catalogue.open(frame), recipe)
+    (part,) = plan.parts()
+    Orchestrator(config, output=tmp_path / "s.zarr").execute(frame)
+    moved = part.sources.ra.copy()
+    moved[7] += 1.0
+    write_group(tmp_path / "m.zarr", len(plan), recipe)
+    changed = replace(part, sources=replace(part.sources, ra=moved))
+    assert run_part(changed, recipe, str(tmp_path / "m.zarr")).stamps == 40
+    made = zarr.open_array(tmp_path / "m.zarr" / "images", mode="r")[:]
+    expected = np.array(bulk.open(tmp_path / "s.zarr").images)
+    expected[7] = 0
+    np.testing.assert_array_equal(made, expected)

@@ -380,6 +380,37 @@ preview_samples = 10
 """
 
 
+AFTER_A_RUN = """
+max_workers = 1
+memory_limit_gb = 17.68779106065631
+
+[loadbalancer]
+initial_workers = 2
+max_sources_per_process = 12500
+max_workers = 1
+N_batch_cutout_process = 1000
+memory_limit_gb = 17.68779106065631
+memory_limit_bytes = 18992121036
+resource_source = "system"
+cpu_count = 2
+memory_available_gb = 20.809165954589844
+memory_total_gb = 23.540584564208984
+safety_margin = 0.15
+"""
+
+
+def test_settings_that_cutana_saved_after_a_run_load(tmp_path: Path) -> None:
+    """Oracle: what Cutana 0.4.0's save_config_toml writes when its Orchestrator has run."""
+    path = tmp_path / "after.toml"
+    path.write_text(AFTER_A_RUN)
+    with pytest.warns(UserWarning, match=r"memory_limit_gb, loadbalancer.max_workers.* left out"):
+        config = load_config_toml(path)
+    assert (config.max_workers, config.loadbalancer.initial_workers) == (1, 2)
+    path.write_text("[loadbalancer]\nno_such = 1\n")
+    with pytest.raises(ConfigError, match="no_such"):
+        load_config_toml(path)
+
+
 def test_a_file_of_cutana_loads_with_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "cutana.toml"
     path.write_text(CUTANA_FILE)

@@ -162,7 +162,9 @@ def test_sources_without_a_stamp_are_told(config: Config, tiles: Any) -> None:
     "wrong",
     [
         {"batch_size": 0},
+        {"batch_size": 64.0},
         {"epochs": 0},
+        {"epochs": 1.5},
         {"epochs": -1},
         {"shuffle": -1},
         {"workers": 0},

@@ -294,7 +294,7 @@ def test_half_a_quote_never_ends_a_card() -> None:
             assert read.value == text[:room]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [*WAYS, "zarr"])
 def test_sources_that_fail_leave_the_others_in_place(
     tiles: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
@@ -303,7 +303,7 @@ def test_sources_that_fail_leave_the_others_in_place(
     own = tiles.tile[:40] == 0
     frame = tiles.frame.head(40).assign(diameter_pixel=16)
     frame.loc[own, "fits_file_paths"] = str(short)
-    orchestrator = Orchestrator(make_config(**WAYS[way]), output=tmp_path / "f")
+    orchestrator = Orchestrator(make_config(**WAYS.get(way, {})), output=tmp_path / "f")
     prepare = orchestrator._prepare
 
     def damage(*args: Any, **options: Any) -> Any:
@@ -316,11 +316,17 @@ def test_sources_that_fail_leave_the_others_in_place(
     read = bulk.open(tmp_path / "f")
     for place, one in read.table.iterrows():
         if own[one["catalogue_row"]]:
-            with pytest.raises(NotFoundError, match=r"failed: .*beyond the end of the file"):
-                read[place]
+            assert one["source_id"] not in read
+            for key in (place, one["source_id"], [place], slice(0, place + 1)):
+                with pytest.raises(NotFoundError, match=r"failed: .*beyond the end of the file"):
+                    read[key]
         else:
+            assert one["source_id"] in read
             box = np.s_[one["y0"] : one["y0"] + 16, one["x0"] : one["x0"] + 16]
             pixels = tiles.pixels[tiles.tile[one["catalogue_row"]]][box]
             np.testing.assert_array_equal(read[place][..., 0], pixels)
-    seen = [rows for _, rows in read.iter_batches(9)]
-    assert sorted(np.concatenate(seen)) == np.flatnonzero(read.table["status"] == "written").tolist()
+    for shuffle in (False, True):
+        batches = list(read.iter_batches(9, shuffle=shuffle))
+        seen = np.concatenate([rows for _, rows in batches])
+        assert sorted(seen) == np.flatnonzero(read.table["status"] == "written").tolist()
+        np.testing.assert_array_equal(np.concatenate([images for images, _ in batches]), read[seen])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, VarianceUncertainty
 from astropy.wcs import WCS
 
 from snapdb.errors import ConfigError, NotAnImageError, ProjectionError
@@ -151,6 +152,52 @@ def test_flag_bits_are_read_from_the_mask_header(tmp_path: Path, sky: Made) -> N
     mask["HIERARCH MP_NO_DATA"] = 8
     path = save(tmp_path / "a.fits", image(sky(), "SCI"), image(mask, "DQ", kind="i4"))
     assert describe(path)[0].facts.flag_bits == {"SAT": 2, "NO_DATA": 256}
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_blank_flags_stay_whole_numbers(tmp_path: Path, sky: Made, compress: bool) -> None:
+    """Oracle: the bits that were written; with BLANK, astropy gives floats, which have no bits."""
+    bits = np.arange(600, dtype="i2").reshape(20, 30)
+    header = sky()
+    header["BLANK"] = 5
+    mask = fits.CompImageHDU(bits, header, name="DQ") if compress else fits.ImageHDU(bits, header, name="DQ")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = save(tmp_path / "a.fits", image(sky(), "SCI"), mask)
+    (found,) = describe(path)
+    (flags,) = (plane for plane in found.planes if plane.layout.name == "flags")
+    read = read_box(path, flags.layout, Box(0, 0, 30, 20))
+    assert read.dtype.kind == "i"
+    np.testing.assert_array_equal(read, bits)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_float_flags_are_whole_numbers(tmp_path: Path, sky: Made, kind: str) -> None:
+    """Oracle: by hand; what was marked stays marked, also where a mask was resampled."""
+    stored = np.tile(
+        np.array([0.0, 1.0, 4.0, 2.0**20, 0.25, -0.5, np.nan, -1.0, np.inf, -0.0], kind), (20, 3)
+    )
+    mask = fits.ImageHDU(stored, sky(), name="DQ")
+    path = save(tmp_path / "a.fits", image(sky(), "SCI"), mask)
+    (found,) = describe(path)
+    assert any("floating-point" in text for text in found.warnings)
+    flags = next(plane for plane in found.planes if plane.layout.name == "flags")
+    for box in (Box(0, 0, 30, 20), Box(10, 3, 10, 2)):
+        read = read_box(path, flags.layout, box)
+        assert read.dtype.kind == "i"
+        np.testing.assert_array_equal(read[0, :10], [0, 1, 4, 2**20, 1, -1, 1, -1, 2**62, 0])
+
+
+@pytest.mark.parametrize("kind", [StdDevUncertainty, VarianceUncertainty, InverseVariance])
+def test_the_uncertainty_of_ccddata_is_what_its_utype_says(tmp_path: Path, sky: Made, kind: Any) -> None:
+    """Oracle: astropy's own conversion of an uncertainty to one standard deviation."""
+    given = kind(np.linspace(0.25, 9.0, 600).reshape(20, 30))
+    ccd = CCDData(np.ones((20, 30)), unit="adu", wcs=WCS(sky()), uncertainty=given)
+    ccd.write(tmp_path / "a.fits")
+    (found,) = describe(tmp_path / "a.fits")
+    noise = next(plane for plane in found.planes if plane.layout.name == "noise")
+    read = read_box(tmp_path / "a.fits", noise.layout, Box(0, 0, 30, 20))
+    np.testing.assert_allclose(read, given.represent_as(StdDevUncertainty).array, rtol=1e-14)
 
 
 def three_files(folder: Path, sky: Made) -> list[Path]:

@@ -145,6 +145,19 @@ def decoys() -> fits.Header:
     return header
 
 
+@pytest.mark.parametrize(
+    "text", ["r\u00e9", "\u65e5\u672c", "a\nb", "\U0001f52d 7", "C:\\x41\\new", "\u00b5" * 40]
+)
+def test_text_that_a_card_cannot_hold_comes_back(tmp_path: Path, text: str) -> None:
+    """Oracle: what was written; FITS cards hold printable ASCII alone (FITS Standard 4.0, 4.2.1)."""
+    path = tmp_path / "a.fits"
+    facts = {**FACTS, "band": text, "observation_id": text}
+    with path.open("wb") as out:
+        write_fits(out, planes(), with_facts(sip_header(), facts))
+    (found,) = describe(path)
+    assert (found.facts.band, found.facts.observation_id) == (text, text)
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_a_saved_file_says_what_was_set_not_what_the_original_said(tmp_path: Path, *, known: bool) -> None:
     unset: dict[str, Any] = {**dict.fromkeys(FACTS), "data_units": "counts", "kind": "anything at all"}
@@ -348,3 +361,32 @@ def test_a_card_that_astropy_can_mend_stays(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.zeros((3, 4)), fits.Header({"CD1_1": -2.7078566e-07})).writeto(path)
     path.write_bytes(path.read_bytes().replace(b"-2.7078566E-07", b"-2.7078566e-07"))
     assert read_header(path, 0)["CD1_1"] == -2.7078566e-07
+
+
+@pytest.mark.parametrize("stated", [None, 5, 0])
+def test_bad_flags_of_a_saved_file_are_the_originals(tmp_path: Path, stated: int | None) -> None:
+    """Oracle: the names that afw.toml calls bad, by hand; else what the card says."""
+    path = tmp_path / "a.fits"
+    facts = {**FACTS, "instrument": "afw", "bad_bits": stated}
+    bits = {"BAD": 1, "SAT": 2, "DETECTED": 32, "EDGE": 64}
+    with path.open("wb") as out:
+        write_fits(out, planes(), with_facts(sip_header(), facts), flag_bits=bits)
+    assert describe(path)[0].facts.bad_bits == (1 | 2 | 64 if stated is None else stated)
+
+
+def test_codes_of_a_saved_file_are_the_originals(tmp_path: Path) -> None:
+    """Oracle: decam.toml by hand; its flags are codes, of which DIFFERENCE leaves a pixel good."""
+    path = tmp_path / "a.fits"
+    with path.open("wb") as out:
+        write_fits(out, planes(), with_facts(sip_header(), {**FACTS, "instrument": "decam"}))
+    properties = describe(path)[0].facts.properties
+    assert properties["flag_codes"]["SATURATED"] == 3
+    assert properties["good_flag_codes"] == ["DIFFERENCE"]
+
+
+def test_an_old_choice_of_bad_flags_does_not_outlive_a_new_one() -> None:
+    """Oracle: by hand."""
+    header = sip_header()
+    header["SDBBAD"] = 7
+    assert "SDBBAD" not in with_facts(header, FACTS)
+    assert with_facts(header, {**FACTS, "bad_bits": 9})["SDBBAD"] == 9

@@ -164,6 +164,9 @@ def test_order_is_read(given: Any, expected: Any) -> None:
         ({"mjd_min": math.nan}, "mjd_min = nan: expected"),
         ({"mjd_min": "yesterday"}, "mjd_min = 'yesterday': expected an MJD"),
         ({"mjd_min": True}, "mjd_min = True: expected"),
+        # What people paste: JD of 2014-08-18, whose MJD is 56887 (ERFA's DJM0 = 2400000.5), and its digits.
+        ({"mjd_min": 2456887.5}, r"mjd_min = 2456887\.5: .*this is MJD 56887$"),
+        ({"mjd": 20140818}, "mjd = 20140818.0: expected an MJD; a date is written '2014-08-18'"),
         ({"exptime_max": "30"}, "exptime_max = '30': expected a finite number"),
         ({"ra": "noon", "dec": 0}, "ra, dec: .*noon"),
         ({"ra": [1, 2], "dec": [1, 2]}, "ra = .*expected a finite number"),

@@ -24,7 +24,7 @@ from snapdb.archive.image import Image
 from snapdb.archive.photometry.ap_phot import ap_phot
 from snapdb.archive.photometry.growth import curve_of_growth
 from snapdb.archive.photometry.positions import read_positions
-from snapdb.errors import NotFoundError, ProjectionError, ShapeError, UsageError
+from snapdb.errors import NotFoundError, ProjectionError, ShapeError, UnitError, UsageError
 from snapdb.photometry.apertures import Circle, Ellipse
 from snapdb.photometry.psf.gaussian import GaussianPSF
 from snapdb.photometry.quality import Quality
@@ -231,6 +231,7 @@ def test_positions_come_in_any_form() -> None:
     oracle = read_positions(image, np.stack((x[:2], y[:2]), axis=1))
     forms: list[Any] = [
         Table({"x": x[:2], "y": y[:2]}),
+        QTable({"x": x[:2] * u.pix, "y": y[:2] * u.pix}),
         {"x_init": x[:2], "y_init": y[:2]},
         pd.DataFrame({"xcentroid": x[:2], "ycentroid": y[:2]}),
         Table({"X": x[:2], "Y": y[:2]}).as_array(),
@@ -250,6 +251,14 @@ def test_positions_come_in_any_form() -> None:
     assert len(read_positions(image, (5.0, 6.0))) == 1
 
 
+def test_a_masked_position_is_none_in_any_form() -> None:
+    """Oracle: by hand; what lies under a mask is no position."""
+    image = make_field()[0]
+    pairs = np.ma.masked_array([[5.0, 6.0], [7.0, 8.0]], mask=[[False, False], [True, False]])
+    for form in (pairs, {"x": pairs[:, 0], "y": pairs[:, 1]}, Table({"x": pairs[:, 0], "y": [6.0, 8.0]})):
+        np.testing.assert_array_equal(read_positions(image, form).x, [5.0, np.nan])
+
+
 @pytest.mark.parametrize(
     ("coords", "error", "problem"),
     [
@@ -262,6 +271,8 @@ def test_positions_come_in_any_form() -> None:
         ({"x": [[1, 2]], "y": [[1, 2]]}, ShapeError, "one number a source"),
         ({"ra": [1, 2], "dec": [1]}, ShapeError, "different lengths"),
         (object(), ShapeError, "positions are a object"),
+        (QTable({"x": [10.0] * u.arcsec, "y": [10.0] * u.arcsec}), UnitError, "has the unit arcsec"),
+        (QTable({"x": [0.1] * u.mm, "y": [0.1] * u.mm}), UnitError, "expected 0-based pixels"),
     ],
 )
 def test_what_is_no_list_of_positions_is_refused(coords: Any, error: type[Exception], problem: str) -> None:

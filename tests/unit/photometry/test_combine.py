@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.io import votable
-from astropy.table import QTable, Table
+from astropy.table import Column, QTable, Table
 from astropy.time import Time
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,6 +156,9 @@ def test_an_ephemeris_is_followed_and_enclosed(ra: float, dec: float, east: floa
         {"mjd": [1.0, 1.0], "ra": [0.0, 1.0], "dec": [0.0, 1.0]},
         {"mjd": [1.0, 2.0], "ra": [0.0, np.nan], "dec": [0.0, 1.0]},
         {"mjd": [1.0, 2.0], "ra": [0.0, 1.0], "dec": [0.0, 91.0]},
+        {"mjd": [1.0, 2.0], "ra": np.ma.masked_array([0.0, 1.0], [False, True]), "dec": [0.0, 1.0]},
+        {"mjd": np.ma.masked_array([1.0, 2.0], [False, True]), "ra": [0.0, 1.0], "dec": [0.0, 1.0]},
+        {"mjd": [2_460_000.5, 2_460_001.5], "ra": [0.0, 1.0], "dec": [0.0, 1.0]},
         {"ra": [0.0, 1.0], "dec": [0.0, 1.0]},
         [1.0, 2.0],
     ],
@@ -162,6 +166,41 @@ def test_an_ephemeris_is_followed_and_enclosed(ra: float, dec: float, east: floa
 def test_no_ephemeris(table: Any) -> None:
     with pytest.raises(UsageError, match="ephemeris"):
         Ephemeris.make(table)
+
+
+def test_a_moving_sky_coordinate_is_followed() -> None:
+    """Oracle: astropy's own apply_space_motion, in any frame."""
+    when = Time(2016.0, format="jyear")
+    motion = {"pm_ra_cosdec": 900 * units.mas / units.yr, "pm_dec": -400 * units.mas / units.yr}
+    far = 100 * units.pc
+    place = SkyCoord(269.4 * units.deg, 4.7 * units.deg, far, obstime=when, **motion)
+    later = Time(60_000.0, format="mjd")
+    wanted = place.apply_space_motion(new_obstime=later)
+    for form in (place, place.galactic, place.reshape(1)):
+        ra, dec = make_track(form, None).at(np.array([60_000.0]))
+        assert separation(ra, dec, wanted.ra.deg, wanted.dec.deg).max() * 3600.0 < 1e-3
+    still = SkyCoord(10.0 * units.deg, 20.0 * units.deg, radial_velocity=5 * units.km / units.s)
+    assert make_track(still, None) == Fixed(10.0, 20.0)
+    assert isinstance(make_track(place, None, proper_motion=(0.0, 0.0, 2016.0)), ProperMotion)
+    with pytest.raises(UsageError, match="no obstime"):
+        make_track(SkyCoord(269.4 * units.deg, 4.7 * units.deg, **motion), None)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2023-02-25T00:00:00", "2023-02-26 12:00:00"],
+        np.array(["2023-02-25T00:00", "2023-02-26T12:00"], dtype="datetime64[ns]"),
+        pd.Series(pd.to_datetime(["2023-02-25T00:00", "2023-02-26T12:00"])),
+        Time(["2023-02-25", "2023-02-26T12:00"]).tdb,
+        [60_000.0, 60_001.5] * units.d,
+        Column([60_000.0, 60_001.5], unit="d"),
+    ],
+)
+def test_times_of_an_ephemeris_come_in_any_form(times: Any) -> None:
+    """Oracle: the MJD of these dates by astropy.time."""
+    track = Ephemeris.make({"time": times, "ra": [0.0, 1.0], "dec": [0.0, 0.0]})
+    np.testing.assert_allclose(track.mjd, Time(["2023-02-25", "2023-02-26T12:00"]).mjd, rtol=0, atol=1e-9)
 
 
 def test_an_ephemeris_in_a_file(tmp_path: Path) -> None:
@@ -175,6 +214,7 @@ def test_an_ephemeris_in_a_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Ephemeris.make(tmp_path / "b.ecsv")
     assert make_track("10h", "-5d") == Fixed(150.0, -5.0)
+    assert make_track(np.array([150.0]), [-5.0]) == Fixed(150.0, -5.0)
     assert make_track(-1.0, 2.0) == Fixed(359.0, 2.0)
 
 

@@ -215,6 +215,26 @@ def test_free_fits_of_a_crowd_find_their_places() -> None:
         assert abs(np.std(pull) - 1) < 0.1, found
 
 
+def test_what_is_left_of_a_pair_too_close_to_part_is_marked() -> None:
+    """Oracle: the truth; where one of a pair a third of a FWHM apart is lost, the other holds its light."""
+    image = np.full((900, 900), SKY)
+    x, y = (axis.ravel() for axis in np.meshgrid(np.arange(30.0, 890.0, 50.0), np.arange(30.0, 890.0, 50.0)))
+    add_stars(image, x + 0.2, y, np.full(x.shape, 5000.0), 1.3)
+    add_stars(image, x + 1.2, y, np.full(x.shape, 1000.0), 1.3)
+    image += np.random.default_rng(SEED).normal(0.0, np.sqrt(image))
+    start = np.stack((np.append(x + 0.2, x + 1.2), np.append(y, y)), axis=1)
+    found = measure(Image(data=image, noise=np.sqrt(image)), start, GaussianPSF(1.3), False, fit_shape=7)
+    flux, marked = np.asarray(found["flux_fit"]), (np.asarray(found["quality"]) & Quality.NEIGHBOUR) > 0
+    bright, faint = flux[: len(x)], flux[len(x) :]
+    alone = np.isfinite(bright) & ~np.isfinite(faint)
+    assert alone.sum() >= 5
+    assert np.median(bright[alone]) > 5500.0
+    assert marked[: len(x)][alone].all()
+    both = np.isfinite(bright) & np.isfinite(faint)
+    assert both.sum() > 20
+    assert not marked[: len(x)][both].any()
+
+
 def test_a_free_position_stays_within_its_bounds() -> None:
     image, x, y, _ = make_lone()
     table = measure(image, {"x": x + 1.5, "y": y}, GaussianPSF(1.3), forced_phot=False, max_shift=0.5)

@@ -61,6 +61,14 @@ def test_position_that_does_not_project_is_no_overlap(bad: float) -> None:
         Box.centered(1.0, bad, 3, 3)
 
 
+@pytest.mark.parametrize("bad", ["3", None, [3.0, 4.0], np.array([3.0, 4.0]), 10**400])
+def test_position_that_is_no_number_is_refused(bad: object) -> None:
+    """Oracle: the tree of errors; every refusal is one of them."""
+    for x, y in ((bad, 1.0), (1.0, bad)):
+        with pytest.raises(UsageError, match="expected one number of pixels"):
+            Box.centered(x, y, 3, 3)  # type: ignore[arg-type]  # that is the point
+
+
 def test_empty_box_is_refused() -> None:
     with pytest.raises(ShapeError):
         Box(0, 0, 0, 1)

@@ -7,7 +7,8 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import AltAz, Angle, Latitude, Longitude, SkyCoord
-from astropy.table import Column
+from astropy.table import Column, MaskedColumn, Table
+from astropy.utils.masked import Masked
 
 from snapdb.errors import ShapeError, UnitError, UsageError
 from snapdb.sky.units import split_coordinates, to_degrees
@@ -140,6 +141,39 @@ def test_input_is_never_shared() -> None:
 
 def test_nothing_is_wrapped_and_nan_stays() -> None:
     np.testing.assert_array_equal(to_degrees([-10.0, 370.0, np.nan], name="ra"), [-10.0, 370.0, np.nan])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.ma.masked_array([10.0, 20.0, 30.0], mask=[False, True, False]),
+        np.ma.masked_array([10, 20, 30], mask=[False, True, False]),
+        MaskedColumn([10.0, 20.0, 30.0], mask=[False, True, False]),
+        MaskedColumn([600.0, 1200.0, 1800.0], mask=[False, True, False], unit="arcmin"),
+        MaskedColumn(["10d", "20d", "30d"], mask=[False, True, False]),
+        Masked([10.0, 20.0, 30.0] * u.deg, mask=[False, True, False]),
+        Masked(np.array([10.0, 20.0, 30.0]), mask=[False, True, False]),
+    ],
+)
+def test_what_is_masked_is_not_known(value: object) -> None:
+    """Oracle: the numbers by hand; what lies under a mask means nothing, often 0 or 1e20."""
+    np.testing.assert_allclose(to_degrees(value, name="ra"), [10.0, np.nan, 30.0], rtol=1e-14)
+
+
+def test_one_masked_value_is_not_known() -> None:
+    """Oracle: by hand; ``float(numpy.ma.masked.data)`` is 0, a place on the sky."""
+    row = Table({"ra": np.ma.masked_array([10.0, 20.0], mask=[False, True]), "dec": [1.0, 2.0]})[1]
+    ra, dec = split_coordinates(row["ra"], row["dec"])
+    assert np.isnan(ra)
+    assert dec == 2.0
+    assert np.isnan(to_degrees(Masked(20.0 * u.deg, mask=True), name="ra"))
+
+
+def test_masked_sky_coordinates_are_not_known() -> None:
+    """Oracle: the same coordinates without a mask."""
+    ra, dec = Masked([10.0, 20.0] * u.deg, mask=[False, True]), [1.0, 2.0] * u.deg
+    for found, whole in zip(split_coordinates(SkyCoord(ra, dec)), (10.0, 1.0), strict=True):
+        np.testing.assert_allclose(found, [whole, np.nan], rtol=1e-14)
 
 
 def test_unit_that_is_no_angle() -> None:
