@@ -104,11 +104,38 @@ def _expand(text: str, tell: Callable[[str], None]) -> Iterator[Path]:
     elif path.exists() or not glob.has_magic(text):
         yield path
     else:
-        found = [Path(m) for m in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207  # Path.glob is relative
+        found = [Path(m) for m in sorted(_match(path.parts, tell))]
         if not found:
             yield path
         for match in found:
             yield from _walk(match, tell, _trail(match)) if match.is_dir() else [match]
+
+
+def _match(parts: tuple[str, ...], tell: Callable[[str], None]) -> set[str]:
+    """Give what a pattern matches; ``**`` is any folders, hidden ones left out, and does not go round."""
+    if "**" not in parts:
+        return set(glob.glob(os.path.join(*parts)))  # noqa: PTH118, PTH207  # Path.glob is relative
+    at = parts.index("**")
+    rest = parts[at + 1 :] or ("*",)
+    found: set[str] = set()
+    for base in _match(parts[:at], tell) if at else {os.curdir}:
+        for folder in _folders(Path(base), tell, _trail(Path(base))):
+            found |= _match((glob.escape(str(folder)), *rest), tell)
+    return found
+
+
+def _folders(folder: Path, tell: Callable[[str], None], trail: frozenset[str]) -> Iterator[Path]:
+    """Give a folder and those below it; the trail is that of :func:`_walk`."""
+    if not folder.is_dir():
+        return
+    yield folder
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(".") or not entry.is_dir():
+            continue
+        if entry.is_symlink() and _goes_round(entry, trail):
+            tell(f"{show_location(entry)} is a link to a folder that it lies in, and passed over")
+        else:
+            yield from _folders(entry, tell, trail | _trail(entry))
 
 
 def _trail(folder: Path) -> frozenset[str]:

@@ -17,6 +17,11 @@ _FORMS = (
 )
 
 
+_BETWEEN = str.maketrans(",()", "   ")
+_UNITS = {"d": 1.0, "'": 1.0 / 60.0, '"': 1.0 / 3600.0}
+"""Signs of units as DS9 writes them, in degrees."""
+
+
 def parse_region(value: Any) -> Region:
     """Take a region as a user gives it.
 
@@ -26,7 +31,9 @@ def parse_region(value: Any) -> Region:
         Text: ``CIRCLE ra dec radius``, ``POLYGON ra dec ra dec ra dec ...`` or
         ``RANGE ra_min ra_max dec_min dec_max``, as in SIA 2.0 (section 2.1.1), where -Inf and +Inf
         leave a range open; or ``BOX ra dec width [height [position_angle]]``. ICRS degrees,
-        any case, with blanks or commas between.
+        any case, with blanks or commas between. ``ICRS`` after the first word, as in the ``s_region``
+        of ObsCore, and brackets and lengths such as ``30"``, ``5'`` and ``0.5d``, as in DS9, are
+        taken too.
 
     Returns
     -------
@@ -50,18 +57,20 @@ def parse_region(value: Any) -> Region:
     if not isinstance(value, str):
         msg = f"a region of type {type(value).__name__}: expected {_FORMS}; or a Footprint or Region"
         raise SearchError(msg, region=repr(value))
-    words = value.replace(",", " ").split()
+    words = value.translate(_BETWEEN).split()
     make = _MAKERS.get(words[0].upper()) if words else None
     if make is None:
         msg = f"the region {value!r}: expected {_FORMS}"
         raise SearchError(msg, region=value)
-    return make(value, [_read(word, value) for word in words[1:]])
+    numbers = words[2:] if words[1:2] and words[1].upper() == "ICRS" else words[1:]
+    return make(value, [_read(word, value) for word in numbers])
 
 
 def _read(word: str, text: str) -> float:
     """Read one number of a region."""
+    number_text, unit = (word[:-1], _UNITS[word[-1]]) if word[-1] in _UNITS else (word, 1.0)
     try:
-        number = float(word)
+        number = float(number_text) * unit
     except ValueError as err:
         msg = f"{word!r} in the region {text!r}: expected a number of degrees; forms are {_FORMS}"
         raise SearchError(msg, region=text, word=word) from err

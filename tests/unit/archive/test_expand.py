@@ -1,5 +1,6 @@
 """Files, folders and patterns become a list of files."""
 
+import glob
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,39 @@ def test_links_that_go_round_are_passed_over_and_others_followed(
     rounds = ("deep/out/back", "deep/up", "self")
     assert told == [f"{tree / r} is a link to a folder that it lies in, and passed over" for r in rounds]
     assert expand_paths(tree / "deep" / "up", tell=told.append)[0] == tree / "deep" / "up" / "a.fits"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "**/*.fits",
+        "**",
+        "**/c.fits",
+        "deep/**",
+        "*/**/*.fits",
+        "**/deep/**/c*",
+        "**/deep/*.fits",
+        "none/**/*.fits",
+    ],
+)
+def test_deep_patterns_are_those_of_the_standard_library(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    """Oracle: glob, on a tree without links."""
+    (tree / "deep" / "deep" / "[x]").mkdir(parents=True)
+    (tree / "deep" / "deep" / "[x]" / "c.fits").touch()
+    matches = glob.glob(f"{tree}/{pattern}", recursive=True)  # noqa: PTH207  # as a shell has it
+    found = {path for match in matches for path in expand_paths(Path(match))}
+    expected = found or {tree / pattern}
+    assert set(expand_paths(f"{tree}/{pattern}")) == expected
+    monkeypatch.chdir(tree)
+    assert set(expand_paths(pattern)) == expected
+
+
+def test_deep_patterns_do_not_go_round(tree: Path) -> None:
+    for name in "pqrs":
+        (tree / name).symlink_to(".")
+    told: list[str] = []
+    found = expand_paths(f"{tree}/**/*.fits", tell=told.append)
+    assert found == [tree / "a.fits", tree / "b.fits", tree / "deep" / "c.fits"]
+    assert len(told) == 4

@@ -38,6 +38,9 @@ SQUARE = ((10.0, 10.0), (11.0, 10.0), (11.0, 11.0), (10.0, 11.0))
         ("BOX 10 20 3", "BOX 10 20 3 3 0"),
         ("BOX 10 20 3 4", "BOX 10 20 3 4 0"),
         ("box 10 20 3 4 -30", "BOX 10 20 3 4 330"),
+        ("POLYGON ICRS 1 2 3 2 3 4", "POLYGON 1 2 3 2 3 4"),
+        ('circle(10,20,1800")', "CIRCLE 10 20 0.5"),
+        ("box(10, 20, 90', 0.5d, 0)", "BOX 10 20 1.5 0.5 0"),
     ],
 )
 def test_text_has_one_canonical_form(given_text: str, canonical: str) -> None:
@@ -71,6 +74,9 @@ def test_text_keeps_every_digit(ra: float, dec: float, radius: float, span: floa
         ("CIRCLE 1 2", "2 numbers: expected 3"),
         ("CIRCLE 1 2 3 4", "4 numbers: expected 3"),
         ("CIRCLE 1 2 x", "'x'"),
+        ("CIRCLE 1 2 '", "number of degrees"),
+        ("CIRCLE FK5 1 2 3", "'FK5'"),
+        ("CIRCLE ICRS", "0 numbers: expected 3"),
         ("CIRCLE 1 2 nan", "'nan'"),
         ("CIRCLE 1 2 -1", "0 to 180"),
         ("CIRCLE 1 2 181", "0 to 180"),
