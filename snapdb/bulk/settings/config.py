@@ -1,7 +1,7 @@
 """The settings of a run of bulk cutouts, under the names that Cutana's users know."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
 from typing import Any
 
@@ -181,7 +181,7 @@ class Config(Section):
         Parameters
         ----------
         path
-            Such as ``normalisation.a``.
+            Such as ``normalisation.a``, or ``channel_weights.VIS`` for one key of a table.
         value
             What it shall be.
 
@@ -193,8 +193,17 @@ class Config(Section):
         section, _, name = path.partition(".")
         if name and section in self.sections():
             self[section][name] = value
+        elif name and isinstance(table := self._table(section), Mapping):
+            self[section] = {**table, name: value}
         else:
             self[path] = value
+
+    def _table(self, name: str) -> Any:
+        """Give the keys that were set of a setting that is a table; None where it is none."""
+        setting = next((s for s in self.settings() if s.name == name), None)
+        if setting is None or not isinstance(setting.default, Mapping):
+            return None
+        return {} if self[name] == setting.default else self[name]
 
     def check(self) -> None:
         """See that every value is allowed, and that they go together.

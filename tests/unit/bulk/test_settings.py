@@ -138,6 +138,19 @@ def test_settings_are_set_by_their_full_name() -> None:
             config.assign(path, 1)
 
 
+def test_keys_of_a_table_are_set_one_by_one() -> None:
+    """The first takes the place of the default, which nobody chose."""
+    config = Config()
+    config.assign("channel_weights.VIS", [1.0, 0.0])
+    config.assign("channel_weights.NIR", [0.0, 1.0])
+    config.assign("criteria.band", "r")
+    assert config.channel_weights == {"VIS": [1.0, 0.0], "NIR": [0.0, 1.0]}
+    assert config.criteria == {"band": "r"}
+    assert Config().channel_weights == {"PRIMARY": [1.0]}
+    with pytest.raises(ConfigError, match="CHANNEL"):
+        config.assign("channel_weights.VIS", "much")
+
+
 def test_unknown_names_are_refused_with_the_nearest() -> None:
     config = Config()
     with pytest.raises(ConfigError, match="did you mean 'target_resolution'"):
