@@ -155,7 +155,7 @@ class PropertyType(click.ParamType[tuple[str, str, Any]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str, Any]:
         """Give (name, ``=``, ``min`` or ``max``, value)."""
-        match = re.fullmatch(r"\s*([^<>=]+?)\s*(<=|>=|=)\s*(.*?)\s*", str(value))
+        match = re.fullmatch(r"\s*([^<>=!~]+?)\s*(<=|>=|=)\s*(.*?)\s*", str(value))
         if match is None:
             msg = f"{value!r} is no test; expected NAME=VALUE, NAME>=NUMBER or NAME<=NUMBER"
             return self.fail(msg, param, ctx)

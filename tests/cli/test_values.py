@@ -6,7 +6,7 @@ import click
 import pytest
 
 from snapdb.cli.criteria import number_or_text
-from snapdb.cli.values import DEC, PARAMETER, RA, SIZE, VERSION, Size
+from snapdb.cli.values import DEC, PARAMETER, PROPERTY, RA, SIZE, VERSION, Size
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,9 @@ def test_a_year_is_not_taken_for_an_mjd() -> None:
         number_or_text("2014")
     assert [number_or_text(t) for t in ("2014.0", "56887", "1700")] == [2014.0, 56887.0, 1700.0]
     assert number_or_text("2014-01-01") == "2014-01-01"
+
+
+@pytest.mark.parametrize("text", ["airmass!=1", "airmass<1", "airmass>1", "airmass~=x", "airmass", "=1"])
+def test_tests_of_properties_that_there_are_not(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no test"):
+        PROPERTY.convert(text, None, None)
