@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
-import numpy as np
-
 from snapdb.archive import cutting, loading, saving
 from snapdb.archive.paths import PathLike, resolve_paths
 from snapdb.archive.photometric import PhotometricImage
 from snapdb.archive.planar import PLANES
 from snapdb.archive.values import check_name
 from snapdb.errors import UsageError
-from snapdb.sky.units import split_coordinates
+from snapdb.sky.units import take_position
 from snapdb.types import CutoutMode, Header, PixelArray
 
 if TYPE_CHECKING:
@@ -232,10 +230,7 @@ class Image(PhotometricImage):
             msg = "get_ra_dec_cutout needs xsize, the size in pixels"
             raise UsageError(msg, name="xsize")
         is_plain = type(ra) is float and type(dec) is float
-        ra_deg, dec_deg = (ra, dec) if is_plain else split_coordinates(ra, dec)
-        if not (isinstance(ra_deg, float) and isinstance(dec_deg, float)):
-            msg = f"{np.size(ra_deg)} positions in an array: a cutout is about one; give them one by one"
-            raise UsageError(msg, shape=np.shape(ra_deg))
+        ra_deg, dec_deg = (ra, dec) if is_plain else take_position(ra, dec)
         if abs(dec_deg) > 90.0:
             msg = f"dec={dec_deg}: expected a declination from -90 to 90 degrees"
             raise UsageError(msg, dec=dec_deg)

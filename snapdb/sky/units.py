@@ -109,6 +109,33 @@ def split_coordinates(ra: Any, dec: Any = None) -> tuple[Degrees, Degrees]:
     return both[0].copy(), both[1].copy()
 
 
+def take_position(ra: Any, dec: Any = None) -> tuple[float, float]:
+    """Take one position as right ascension and declination.
+
+    Parameters
+    ----------
+    ra, dec
+        As :func:`split_coordinates`.
+
+    Returns
+    -------
+    ra, dec : float
+        ICRS degrees.
+
+    Raises
+    ------
+    UnitError
+        As :func:`split_coordinates`.
+    UsageError
+        As :func:`split_coordinates`; or if it is an array.
+    """
+    ra_deg, dec_deg = split_coordinates(ra, dec)
+    if isinstance(ra_deg, float) and isinstance(dec_deg, float):
+        return ra_deg, dec_deg
+    msg = f"positions in an array of shape {np.shape(ra_deg)}: expected one; give them one by one"
+    raise UsageError(msg, shape=np.shape(ra_deg))
+
+
 def forget_masked(numbers: FloatArray, source: Any) -> FloatArray:
     """Put NaN in place of numbers that are masked in what they were taken from.
 

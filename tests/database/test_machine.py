@@ -9,7 +9,7 @@ asserts it.
 import fnmatch
 import itertools
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -587,6 +587,10 @@ class Machine(RuleBasedStateMachine):
         images = [new for new, _ in batch.values()]
         files = self.model.files_of(images, version, update=update)
         given = self.with_ids(files) if read_back else files
+        if update and self.leaves_others_behind(batch, files):
+            with pytest.raises(ConflictError, match="other bytes"):
+                self.registry.add_images(images, given, update=True)
+            return
         added = self.registry.add_images(images, given, update=update)
         if not update:
             self.check_twins(images, added)
@@ -601,6 +605,15 @@ class Machine(RuleBasedStateMachine):
                 assert one.outcome is (OutcomeKind.UPDATED if update else OutcomeKind.UNCHANGED)
             if known is None or update:
                 self.model.images[key] = Held(one.id, new, shape)
+
+    def leaves_others_behind(self, batch: Mapping[Any, Any], files: Mapping[str, FileRecord]) -> bool:
+        """Tell whether a file has new bytes and an image in it is not given anew."""
+        old = self.model.files
+        rewritten = {path for path, file in files.items() if path in old and old[path].sha256 != file.sha256}
+        return any(
+            key not in batch and rewritten & {plane.path for plane in held.new.planes}
+            for key, held in self.model.images.items()
+        )
 
     def with_ids(self, files: dict[str, FileRecord]) -> dict[str, FileRecord]:
         """Give known files their ids, as whoever has read their records would."""
