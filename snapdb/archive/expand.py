@@ -107,8 +107,13 @@ def _expand(text: str, tell: Callable[[str], None]) -> Iterator[Path]:
         found = [Path(m) for m in sorted(_match(path.parts, tell))]
         if not found:
             yield path
+        deep = "**" in path.parts
         for match in found:
-            yield from _walk(match, tell, _trail(match)) if match.is_dir() else [match]
+            trail = _trail(*match.parents) if deep else frozenset[str]()
+            if deep and match.is_symlink() and _goes_round(match, trail):
+                tell(f"{show_location(match)} is a link to a folder that it lies in, and passed over")
+            else:
+                yield from _walk(match, tell, trail | _trail(match)) if match.is_dir() else [match]
 
 
 def _match(parts: tuple[str, ...], tell: Callable[[str], None]) -> set[str]:
@@ -129,7 +134,7 @@ def _folders(folder: Path, tell: Callable[[str], None], trail: frozenset[str]) -
     if not folder.is_dir():
         return
     yield folder
-    for entry in sorted(folder.iterdir()):
+    for entry in _list(folder, tell):
         if entry.name.startswith(".") or not entry.is_dir():
             continue
         if entry.is_symlink() and _goes_round(entry, trail):
@@ -138,9 +143,9 @@ def _folders(folder: Path, tell: Callable[[str], None], trail: frozenset[str]) -
             yield from _folders(entry, tell, trail | _trail(entry))
 
 
-def _trail(folder: Path) -> frozenset[str]:
-    """Give the folder, for the trail of a walk that begins in it."""
-    return frozenset({os.path.realpath(folder)})
+def _trail(*folders: Path) -> frozenset[str]:
+    """Give folders, for the trail of a walk that comes through them."""
+    return frozenset(map(os.path.realpath, folders))
 
 
 def _walk(folder: Path, tell: Callable[[str], None], trail: frozenset[str]) -> Iterator[Path]:
@@ -148,7 +153,7 @@ def _walk(folder: Path, tell: Callable[[str], None], trail: frozenset[str]) -> I
 
     `trail` holds the folders on the way here: a link to one of them, or to one above them, would go round.
     """
-    for entry in sorted(folder.iterdir()):
+    for entry in _list(folder, tell):
         if entry.name.startswith("."):
             continue
         what = _name_whole(entry)
@@ -160,6 +165,15 @@ def _walk(folder: Path, tell: Callable[[str], None], trail: frozenset[str]) -> I
             yield from _walk(entry, tell, trail | _trail(entry))
         else:
             yield entry
+
+
+def _list(folder: Path, tell: Callable[[str], None]) -> list[Path]:
+    """Give what lies in a folder, by name; one that cannot be read must not stop the others."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as err:
+        tell(f"{show_location(folder)} cannot be read ({err.strerror or err}), and passed over")
+        return []
 
 
 def _goes_round(link: Path, trail: frozenset[str]) -> bool:

@@ -205,8 +205,9 @@ def _as_plain(name: str, array: Any) -> Any:
     """Give an array without unit or mask; what they say must not be lost."""
     unit = getattr(array, "unit", None)
     if unit is not None and str(unit):
+        numbers = "value" if hasattr(array, "value") else "data"
         msg = (
-            f"{name} is in {unit}, which would be lost; give its numbers alone ({name}.value), "
+            f"{name} is in {unit}, which would be lost; give its numbers alone ({name}.{numbers}), "
             "and what a pixel of 1 means as zeropoint, its AB magnitude"
         )
         raise UnitError(msg, plane=name, unit=str(unit))
@@ -215,6 +216,8 @@ def _as_plain(name: str, array: Any) -> Any:
     if name == "flags":
         msg = "flags are a masked array, and a flag has no value for that; fill it: flags.filled(BIT)"
         raise UsageError(msg, plane=name)
+    if not hasattr(array, "filled"):  # an NDData
+        array = np.ma.MaskedArray(array.data, array.mask)
     kind = np.result_type(array.dtype, np.float32)
     return array.astype(kind).filled(np.nan)
 

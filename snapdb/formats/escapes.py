@@ -2,8 +2,9 @@
 
 import re
 
-_UNFIT = re.compile(r"[^ -~]")
-_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
+_CODE = r"(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))"
+_ESCAPE = re.compile(rf"\\{_CODE}")
+_UNFIT = re.compile(rf"[^ -~]|\\(?={_CODE})")
 
 
 def escape_text(text: str) -> str:
@@ -17,7 +18,8 @@ def escape_text(text: str) -> str:
     Returns
     -------
     str
-        Of printable ASCII; other characters stand as their codes, such as ``\xe9``.
+        Of printable ASCII; other characters stand as their codes, such as ``\xe9``, and so does a
+        backslash that would begin one.
 
     Examples
     --------
@@ -38,7 +40,7 @@ def unescape_text(text: str) -> str:
     Returns
     -------
     str
-        A code of a printable ASCII character is no escape, and stays as it is.
+        A code of a printable ASCII character other than the backslash is no escape, and stays as it is.
     """
     return _ESCAPE.sub(_unescape, text)
 
@@ -52,5 +54,5 @@ def _escape(character: str) -> str:
 def _unescape(match: re.Match[str]) -> str:
     """Give the character of a code."""
     code = int(match[1] or match[2] or match[3], 16)
-    is_escape = code <= 0x10FFFF and _UNFIT.fullmatch(chr(code)) is not None
+    is_escape = code <= 0x10FFFF and (not " " <= chr(code) <= "~" or chr(code) == "\\")
     return chr(code) if is_escape else match[0]

@@ -293,7 +293,7 @@ def with_facts(header: "Header", facts: Mapping[str, Any], wcs_header: "Header |
         of them that no fact replaces are left out: TIMESYS speaks of all of them.
     """
     said = header.copy() if wcs_header is None else _with_wcs(header.cards, wcs_header)
-    for name in (*facts, "bad_bits"):  # an old choice of bad flags must not outlive a new one
+    for name in {*facts, "bad_bits"} if facts else ():  # old bad flags must not outlive a new choice
         if name in FACT_CARDS:
             said.remove(FACT_CARDS[name][0], ignore_missing=True, remove_all=True)
     if facts.get("mjd") is not None and not _is_utc(said.get("TIMESYS")):

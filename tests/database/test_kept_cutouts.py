@@ -98,6 +98,7 @@ def test_the_file_says_what_it_is(archive: Archive, parent: snapdb.Image) -> Non
         assert primary["SDBPROV"] == str(saved.provenance_id)
         assert primary["SDBINPUT"] == str(parent.id)
         assert [h.name for h in hdus[1:]] == ["SCI", "ERR", "DQ"]
+        assert hdus["SCI"].header["SDBBAD"] == parent.bad_bits
     known, ids = archive.registry.find_files([archive.store.key_of(path)])[archive.store.key_of(path)]
     assert ids == (saved.id,)
     assert str(known.state) == "stored"

@@ -1,6 +1,6 @@
 """Where a target is at a time: standing still, in proper motion, or along an ephemeris."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -102,6 +102,8 @@ class ProperMotion:
             east, north = (
                 float(getattr(v, "to_value", lambda _unit, v=v: v)("mas/yr")) for v in (pmra, pmdec)
             )
+            if not np.isfinite(east + north):
+                raise ValueError(given)  # noqa: TRY301  # told as the others
         except (TypeError, ValueError) as err:
             msg = f"proper_motion={given!r}: expected (pmra, pmdec, epoch): mas a year, and a Julian year"
             raise UsageError(msg, proper_motion=given) from err
@@ -185,7 +187,7 @@ class Ephemeris:
         if isinstance(given, Ephemeris):
             return cls(given.mjd, *to_radec(given._vectors))  # noqa: SLF001  # its own
         table = _read_table(given) if isinstance(given, str | Path) else given
-        names = list(getattr(table, "colnames", None) or (table if isinstance(table, Mapping) else ()))
+        names = list(table.keys()) if hasattr(table, "keys") else []  # pandas has them too
         times = next((name for name in ("mjd", "time") if name in names), None)
         if times is None or "ra" not in names or "dec" not in names:
             msg = f"ephemeris: expected columns mjd (or time), ra and dec; it has {', '.join(names)}"
@@ -283,7 +285,7 @@ def make_track(ra: Any, dec: Any, *, proper_motion: Any = None, ephemeris: Any =
 
 
 def _find_motion(position: Any) -> tuple[Any, Any, Any] | None:
-    """Give the proper motion that a SkyCoord has, None where there is none or it is no SkyCoord.
+    """Give the proper motion that a SkyCoord has, None where there is none or it is no coordinate.
 
     Raises
     ------
@@ -292,11 +294,14 @@ def _find_motion(position: Any) -> tuple[Any, Any, Any] | None:
     """
     if not hasattr(position, "transform_to"):
         return None
+    from astropy.coordinates import SkyCoord
+
+    position = SkyCoord(position)  # a frame has no obstime of its own
     try:
         motion = position.icrs.proper_motion.ravel()
     except (AttributeError, TypeError, ValueError):  # there is none, or radial velocities alone
         return None
-    if not np.any(motion.value):
+    if not np.isfinite(motion.value).all() or not np.any(motion.value):
         return None
     if position.obstime is None:
         msg = (
@@ -345,8 +350,9 @@ def _read_times(column: Any) -> FloatArray:
         days = column.utc.mjd
     elif hasattr(column, "to_value") and getattr(column, "unit", None) is not None:
         days = column.to_value("d")
-    elif (array := np.asarray(column)).dtype.kind in "MOU":
-        array = array.astype("datetime64[us]") if array.dtype.kind == "M" else array
+    elif (array := np.asarray(column)).dtype.kind in "MOSU":
+        kind = {"M": "datetime64[us]", "S": "U"}.get(array.dtype.kind)  # text of FITS tables is bytes
+        array = array if kind is None else array.astype(kind)
         days = [to_mjd(one) for one in array.ravel().tolist()]
     return forget_masked(np.asarray(days, dtype=np.float64), column)
 

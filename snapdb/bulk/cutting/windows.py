@@ -19,7 +19,7 @@ from snapdb.bulk.planning.placing import number_runs
 from snapdb.bulk.planning.sources import PlaneFile, stamp_of
 from snapdb.bulk.shape.resample import find_missing
 from snapdb.errors import ChangedFileError, CorruptFileError, StorageError
-from snapdb.formats.scaling import finish
+from snapdb.formats.scaling import FLAGS_DTYPE, finish
 from snapdb.formats.unwrap import open_file
 from snapdb.model.layout import Codec, Container, Meaning, PlaneLayout
 from snapdb.model.url import is_url
@@ -141,7 +141,8 @@ def _runs(touching: IntArray, places: Places) -> Iterator[IntArray]:
 def _is_direct(layout: PlaneLayout) -> bool:
     """Say whether stored numbers are the plane's but for their type."""
     plain = layout.bscale == 1.0 and layout.bzero == 0.0 and layout.blank is None
-    return plain and layout.asinh is None and layout.meaning is Meaning.DIRECT
+    whole = layout.dtype == FLAGS_DTYPE and np.dtype(layout.stored_dtype).kind == "f"  # of fractions and NaN
+    return plain and not whole and layout.asinh is None and layout.meaning is Meaning.DIRECT
 
 
 @contextmanager

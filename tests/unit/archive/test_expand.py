@@ -1,6 +1,8 @@
 """Files, folders and patterns become a list of files."""
 
+import errno
 import glob
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,40 @@ def test_deep_patterns_do_not_go_round(tree: Path) -> None:
     found = expand_paths(f"{tree}/**/*.fits", tell=told.append)
     assert found == [tree / "a.fits", tree / "b.fits", tree / "deep" / "c.fits"]
     assert len(told) == 4
+
+
+@pytest.mark.parametrize("pattern", ["**", "**/*", "**/"])
+def test_folders_that_deep_patterns_match_do_not_go_round(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory, pattern: str
+) -> None:
+    """A link that is matched itself is one that goes round; so is one below a link elsewhere."""
+    other = tmp_path_factory.mktemp("other")
+    (other / "d.fits").touch()
+    (other / "back").symlink_to(tree / "deep")
+    (tree / "deep" / "up").symlink_to("..")
+    (tree / "deep" / "out").symlink_to(other)
+    told: list[str] = []
+    names = ("a.fits", "b.fits", "deep/c.fits", "deep/out/d.fits")
+    assert set(expand_paths(f"{tree}/{pattern}", tell=told.append)) == {tree / name for name in names}
+    assert {text.split(" is a link")[0] for text in told} == {
+        str(tree / "deep" / "up"), str(tree / "deep" / "out" / "back")
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", ["", "/**/*.fits"])
+def test_a_folder_that_cannot_be_read_does_not_stop_the_others(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    """As root reads all folders, the refusal is made up."""
+    list_all = Path.iterdir
+
+    def refuse(folder: Path) -> Iterator[Path]:
+        if folder.name == "deep":
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return list_all(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    told: list[str] = []
+    found = expand_paths(f"{tree}{pattern}", tell=told.append)
+    assert [path for path in found if Path(str(path)).parent == tree] == [tree / "a.fits", tree / "b.fits"]
+    assert told == [f"{tree / 'deep'} cannot be read (Permission denied), and passed over"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy import units
 from astropy.io import fits
-from astropy.nddata import Cutout2D
+from astropy.nddata import CCDData, Cutout2D, NDData
 from astropy.wcs import WCS
 
 import snapdb
@@ -430,8 +430,12 @@ def test_masked_pixels_are_missing_and_a_unit_is_not_lost() -> None:
     assert made.noise.dtype == np.float32
     whole = snapdb.Image(data=np.ma.array(np.arange(4).reshape(2, 2)), wcs=make_wcs())
     assert whole.data.dtype.kind == "i"
+    for form in (NDData(pixels.data, mask=pixels.mask), CCDData(pixels.data, mask=pixels.mask, unit="")):
+        np.testing.assert_array_equal(snapdb.Image(data=form, wcs=make_wcs()).data, made.data)
     with pytest.raises(UnitError, match=r"data is in nJy.*zeropoint"):
         snapdb.Image(data=np.ones((5, 5)) * units.nJy, wcs=make_wcs())
+    with pytest.raises(UnitError, match=r"data is in adu.*\(data\.data\)"):
+        snapdb.Image(data=CCDData(np.ones((5, 5)), unit="adu"), wcs=make_wcs())
     with pytest.raises(UsageError, match=r"flags\.filled"):
         snapdb.Image(data=np.ones((2, 2)), flags=np.ma.masked_equal(np.ones((2, 2), int), 1), wcs=make_wcs())
 

@@ -9,6 +9,7 @@ from astropy.io import fits
 from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
+from snapdb import Image
 from snapdb.bulk.cutting.windows import bad_fraction, cover, iter_windows
 from snapdb.bulk.planning.placing import outside_fraction, place_windows, window_sizes
 from snapdb.bulk.planning.recipe import Recipe
@@ -121,6 +122,22 @@ def test_flags_keep_their_bits(tmp_path: Path) -> None:
     places = place_windows(np.array([100.0]), np.array([100.0]), np.array([31]), channel.data.layout)
     ((_, batch),) = iter_windows(channel.data, places, dtype=np.int64)
     np.testing.assert_array_equal(batch[0], bits[85:116, 85:116])
+
+
+def test_float_flags_are_whole_numbers_in_windows_too(tmp_path: Path) -> None:
+    """Oracle: the plane as an Image gives it; a cast makes good pixels of fractions, and anything of NaN."""
+    path = tmp_path / "flagged.fits"
+    mask = np.zeros((HEIGHT, WIDTH), np.float32)
+    mask[100, 150:154] = 0.3, np.nan, 1.2, 4.0
+    image = fits.PrimaryHDU(np.ones((HEIGHT, WIDTH), np.float32), make_wcs().to_header())
+    fits.HDUList([image, fits.ImageHDU(mask, name="MASK")]).writeto(path)
+    (channel,) = read_channels(str(path), Recipe(convert_flux=False, planes=("flags",)))
+    places = place_windows(np.array([151.0]), np.array([100.0]), np.array([11]), channel.data.layout)
+    ((_, batch),) = iter_windows(channel.planes["flags"], places, dtype=np.int64)
+    expected = Image(path).flags
+    assert expected is not None
+    np.testing.assert_array_equal(batch[0], expected[95:106, 146:157])
+    assert batch[0, 5, 4:8].tolist() == [1, 1, 2, 4]
 
 
 def test_a_file_that_was_cut_short_is_said(tmp_path: Path) -> None:

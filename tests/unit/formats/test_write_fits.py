@@ -146,7 +146,16 @@ def decoys() -> fits.Header:
 
 
 @pytest.mark.parametrize(
-    "text", ["r\u00e9", "\u65e5\u672c", "a\nb", "\U0001f52d 7", "C:\\x41\\new", "\u00b5" * 40]
+    "text",
+    [
+        "r\u00e9",
+        "\u65e5\u672c",
+        "a\nb",
+        "\U0001f52d 7",
+        "C:\\x41\\new",
+        "a\\xe9 \\u65e5 \\x5c",
+        "\u00b5" * 40,
+    ],
 )
 def test_text_that_a_card_cannot_hold_comes_back(tmp_path: Path, text: str) -> None:
     """Oracle: what was written; FITS cards hold printable ASCII alone (FITS Standard 4.0, 4.2.1)."""
@@ -390,3 +399,4 @@ def test_an_old_choice_of_bad_flags_does_not_outlive_a_new_one() -> None:
     header["SDBBAD"] = 7
     assert "SDBBAD" not in with_facts(header, FACTS)
     assert with_facts(header, {**FACTS, "bad_bits": 9})["SDBBAD"] == 9
+    assert with_facts(header, {}, header)["SDBBAD"] == 7  # where coordinates alone are new, it stays

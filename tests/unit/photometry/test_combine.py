@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy import units
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import ICRS, SkyCoord
 from astropy.io import votable
 from astropy.table import Column, QTable, Table
 from astropy.time import Time
@@ -182,8 +182,13 @@ def test_a_moving_sky_coordinate_is_followed() -> None:
     still = SkyCoord(10.0 * units.deg, 20.0 * units.deg, radial_velocity=5 * units.km / units.s)
     assert make_track(still, None) == Fixed(10.0, 20.0)
     assert isinstance(make_track(place, None, proper_motion=(0.0, 0.0, 2016.0)), ProperMotion)
-    with pytest.raises(UsageError, match="no obstime"):
-        make_track(SkyCoord(269.4 * units.deg, 4.7 * units.deg, **motion), None)
+    for form in (SkyCoord, ICRS):
+        with pytest.raises(UsageError, match="no obstime"):
+            make_track(form(ra=269.4 * units.deg, dec=4.7 * units.deg, **motion), None)
+    unknown = dict.fromkeys(motion, np.nan * units.mas / units.yr)
+    assert make_track(SkyCoord(10.0 * units.deg, 20.0 * units.deg, **unknown), None) == Fixed(10.0, 20.0)
+    with pytest.raises(UsageError, match=r"expected \(pmra, pmdec, epoch\)"):
+        make_track(10.0, 20.0, proper_motion=(np.nan, 1.0, 2016.0))
 
 
 @pytest.mark.parametrize(
@@ -195,11 +200,13 @@ def test_a_moving_sky_coordinate_is_followed() -> None:
         Time(["2023-02-25", "2023-02-26T12:00"]).tdb,
         [60_000.0, 60_001.5] * units.d,
         Column([60_000.0, 60_001.5], unit="d"),
+        Column([b"2023-02-25T00:00", b"2023-02-26T12:00"]),
     ],
 )
 def test_times_of_an_ephemeris_come_in_any_form(times: Any) -> None:
     """Oracle: the MJD of these dates by astropy.time."""
-    track = Ephemeris.make({"time": times, "ra": [0.0, 1.0], "dec": [0.0, 0.0]})
+    table: Any = {"time": times, "ra": [0.0, 1.0], "dec": [0.0, 0.0]}
+    track = Ephemeris.make(pd.DataFrame(table) if isinstance(times, pd.Series) else table)
     np.testing.assert_allclose(track.mjd, Time(["2023-02-25", "2023-02-26T12:00"]).mjd, rtol=0, atol=1e-9)
 
 
