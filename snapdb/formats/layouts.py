@@ -58,14 +58,9 @@ def make_layout(
     if frame.bitpix not in STORED:
         msg = f"HDU {frame.index}: BITPIX = {frame.bitpix}, expected one of {sorted(STORED)}"
         raise CorruptFileError(msg, hdu=frame.index)
-    cards = frame.cards
-    scale, zero, blank = _read_scaling(cards, frame.bitpix)
-    if frame.compression and blank is None and frame.bitpix > 0:
-        blank = find_blank(frame)
-    if name == "flags" and (scale, zero) == (1.0, 0.0):
-        blank = None  # a bit is set or not, also where BLANK stands for "no value"; NaN has no bits
+    scale, zero, blank = _find_scaling(frame, name)
     whole = name == "flags" and holds_float_flags(frame)
-    softening = _read_asinh(cards) if asinh else None
+    softening = _read_asinh(frame.cards) if asinh else None
     linear = meaning is Meaning.DIRECT and softening is None
     return PlaneLayout(
         name=name,
@@ -86,6 +81,16 @@ def make_layout(
         asinh=softening,
         tiles=make_table(frame) if frame.compression else None,
     )
+
+
+def _find_scaling(frame: HduFrame, name: str) -> tuple[float, float, int | None]:
+    """Give scale, zero and BLANK of a plane."""
+    scale, zero, blank = _read_scaling(frame.cards, frame.bitpix)
+    if frame.compression and blank is None and frame.bitpix > 0:
+        blank = find_blank(frame)
+    if name == "flags" and (scale, zero) == (1.0, 0.0):
+        blank = None  # a bit is set or not, also where BLANK stands for "no value"; NaN has no bits
+    return scale, zero, blank
 
 
 def holds_float_flags(frame: HduFrame) -> bool:

@@ -19,10 +19,7 @@ def check_process(process: object) -> str:
     ProvenanceError
         If it is no text, or holds nothing but spaces.
     """
-    if not isinstance(process, str) or not process.strip():
-        msg = f"process is {process!r:.80}, expected a name"
-        raise ProvenanceError(msg, path="process")
-    return cast("str", to_json_value(process, "process"))
+    return _check_name("process", process, "a name")
 
 
 def check_tag(tag: object) -> str:
@@ -38,10 +35,15 @@ def check_tag(tag: object) -> str:
     ProvenanceError
         If it is no text, or holds nothing but spaces.
     """
-    if not isinstance(tag, str) or not tag.strip():
-        msg = f"tag is {tag!r:.80}, expected a name such as 'dr1'"
-        raise ProvenanceError(msg, path="tag")
-    return cast("str", to_json_value(tag, "tag"))
+    return _check_name("tag", tag, "a name such as 'dr1'")
+
+
+def _check_name(part: str, value: object, expected: str) -> str:
+    """Refuse what is no text, or holds nothing but spaces."""
+    if not isinstance(value, str) or not value.strip():
+        msg = f"{part} is {value!r:.80}, expected {expected}"
+        raise ProvenanceError(msg, path=part)
+    return cast("str", to_json_value(value, part))
 
 
 def check_integer(name: str, value: object) -> int:

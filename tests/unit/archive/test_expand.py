@@ -81,24 +81,28 @@ def test_name_with_brackets_is_a_file_first(tree: Path) -> None:
     assert expand_paths([str(odd)]) == [odd]
 
 
-def test_links_that_go_round_are_passed_over_and_others_followed(
-    tree: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """A link to a folder above would give each file again and again, as deep as the system follows."""
+@pytest.fixture
+def linked(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree with a link that goes round, and one to a folder elsewhere, with a link back."""
     other = tmp_path_factory.mktemp("other")
     (other / "d.fits").touch()
     (other / "back").symlink_to(tree / "deep")
     (tree / "deep" / "up").symlink_to("..")
     (tree / "deep" / "out").symlink_to(other)
-    (tree / "self").symlink_to(".")
-    (tree / "gone").symlink_to("nowhere")
-    (tree / "twin.fits").symlink_to("a.fits")
+    return tree
+
+
+def test_links_that_go_round_are_passed_over_and_others_followed(linked: Path) -> None:
+    """A link to a folder above would give each file again and again, as deep as the system follows."""
+    (linked / "self").symlink_to(".")
+    (linked / "gone").symlink_to("nowhere")
+    (linked / "twin.fits").symlink_to("a.fits")
     told: list[str] = []
     names = ("a.fits", "b.fits", "deep/c.fits", "deep/out/d.fits", "gone", "twin.fits")
-    assert expand_paths(tree, tell=told.append) == [tree / name for name in names]
+    assert expand_paths(linked, tell=told.append) == [linked / name for name in names]
     rounds = ("deep/out/back", "deep/up", "self")
-    assert told == [f"{tree / r} is a link to a folder that it lies in, and passed over" for r in rounds]
-    assert expand_paths(tree / "deep" / "up", tell=told.append)[0] == tree / "deep" / "up" / "a.fits"
+    assert told == [f"{linked / r} is a link to a folder that it lies in, and passed over" for r in rounds]
+    assert expand_paths(linked / "deep" / "up", tell=told.append)[0] == linked / "deep" / "up" / "a.fits"
 
 
 @pytest.mark.parametrize(
@@ -138,20 +142,13 @@ def test_deep_patterns_do_not_go_round(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["**", "**/*", "**/"])
-def test_folders_that_deep_patterns_match_do_not_go_round(
-    tree: Path, tmp_path_factory: pytest.TempPathFactory, pattern: str
-) -> None:
+def test_folders_that_deep_patterns_match_do_not_go_round(linked: Path, pattern: str) -> None:
     """A link that is matched itself is one that goes round; so is one below a link elsewhere."""
-    other = tmp_path_factory.mktemp("other")
-    (other / "d.fits").touch()
-    (other / "back").symlink_to(tree / "deep")
-    (tree / "deep" / "up").symlink_to("..")
-    (tree / "deep" / "out").symlink_to(other)
     told: list[str] = []
     names = ("a.fits", "b.fits", "deep/c.fits", "deep/out/d.fits")
-    assert set(expand_paths(f"{tree}/{pattern}", tell=told.append)) == {tree / name for name in names}
+    assert set(expand_paths(f"{linked}/{pattern}", tell=told.append)) == {linked / name for name in names}
     assert {text.split(" is a link")[0] for text in told} == {
-        str(tree / "deep" / "up"), str(tree / "deep" / "out" / "back")
+        str(linked / "deep" / "up"), str(linked / "deep" / "out" / "back")
     }  # fmt: skip
 
 
