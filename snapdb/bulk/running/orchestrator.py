@@ -302,9 +302,10 @@ class Orchestrator:
         known = journal.read_run()
         if known is not None and resume:
             journal.check(facts)
-            if known["status"] == "completed":
-                return None
             journal.tidy()
+            if known["status"] == "completed":
+                journal.close(plan.part_count)  # which may have been killed in the middle of that
+                return None
             done = journal.done(plan.part_count)
         else:
             is_zarr = recipe.output_format == "zarr"

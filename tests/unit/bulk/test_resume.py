@@ -249,3 +249,16 @@ def fail_on_the_second_tile(pixels: Any, header: Any) -> Any:
         msg = "no such calibration"
         raise RuntimeError(msg)
     return pixels
+
+
+def test_what_a_run_left_that_was_killed_at_its_very_end_is_tidied(tiles: Any, tmp_path: Path) -> None:
+    """It is complete, but its parts' files were not all removed yet."""
+    config, out = make_config(tiles, tmp_path), tmp_path / "ended"
+    Orchestrator(config, output=out).execute()
+    left = [out / "run" / "part-0000003.arrow", out / "run" / ".run.json.77.part"]
+    for path in left:
+        path.write_bytes(b"")
+    before = digest(out)
+    assert Orchestrator(config, output=out).execute(resume=True)["written"] == 1500
+    assert not any(path.exists() for path in left)
+    assert digest(out) == before
