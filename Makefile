@@ -10,14 +10,14 @@ apt = command -v apt-get >/dev/null && echo "installing $(1) from Debian's packa
   $$sudo apt-get update -qq && $$sudo apt-get install -y -qq $(1) >/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers docs-lint tests bench postgis db-up db-down migration wheel-check clean
+.PHONY: help compiler setup demo test check lint types layers docs-lint tests bench postgis db-up db-down migration wheel-check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make the virtual environment in .venv and install snapdb into it
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml snapdb/bulk/shape/_windows.c
 	@echo "setting up .venv (the first time takes a minute or two)"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv >/dev/null 2>&1 || \
 	  { $(call apt,python3-venv) && $(PYTHON) -m venv .venv; } || \
@@ -29,8 +29,13 @@ $(STAMP): pyproject.toml
 demo: setup ## Make a small survey, ingest it, find a supernova in it and draw its epochs
 	@$(BIN)/snapdb demo demo
 
-test: setup postgis ## Run all tests, on SQLite and on PostGIS
+test: compiler setup postgis ## Run all tests, on SQLite and on PostGIS
 	$(BIN)/python -m pytest
+
+compiler: # See that C can be compiled for Python, or install Debian's; snapdb works without, slower
+	@include=$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
+	if command -v cc >/dev/null && [ -e "$$include/Python.h" ]; then exit 0; fi; \
+	$(call apt,gcc libc6-dev python3-dev)
 
 postgis: # See that there is a PostGIS for the tests, or install Debian's
 	@if [ -n "$$SNAPDB_TEST_DSN" ] || docker info >/dev/null 2>&1; then exit 0; fi; \
@@ -38,7 +43,7 @@ postgis: # See that there is a PostGIS for the tests, or install Debian's
 	   && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then exit 0; fi; \
 	$(call apt,postgresql postgresql-15-postgis-3)
 
-check: setup postgis lint types layers docs-lint wheel-check tests ## All that CI runs
+check: compiler setup postgis lint types layers docs-lint wheel-check tests ## All that CI runs
 
 lint: setup
 	$(BIN)/ruff check .
@@ -53,7 +58,7 @@ layers: setup
 docs-lint: setup
 	$(BIN)/numpydoc lint $$(git ls-files 'snapdb/*.py' 'cli/*.py')
 
-tests: setup postgis
+tests: compiler setup postgis
 	$(BIN)/python -m pytest
 
 bench: setup postgis ## Time snapdb and its peers side by side

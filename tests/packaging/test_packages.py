@@ -35,7 +35,7 @@ def test_version_is_said_once_and_twice_alike() -> None:
 
 @pytest.mark.packaging
 def test_wheel_installs_whole(tmp_path: Path) -> None:
-    """A wheel in a folder of its own has every module and every header map, and they import."""
+    """A wheel in a folder of its own has every module, compiled code and header map, and they import."""
     env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     build = [
         sys.executable,
@@ -79,3 +79,5 @@ def test_wheel_installs_whole(tmp_path: Path) -> None:
     maps = {p.name for p in (ROOT / "snapdb" / "formats" / "instruments").glob("*.toml")}
     assert maps
     assert {p.name for p in (site / "snapdb" / "formats" / "instruments").glob("*.toml")} == maps
+    built = {p.name for p in (ROOT / "snapdb").rglob("*.abi3.so")}
+    assert {p.name for p in (site / "snapdb").rglob("*.abi3.so")} == built

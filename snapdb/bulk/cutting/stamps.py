@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapdb.bulk.cutting.conversion import convert_windows
+from snapdb.bulk.cutting.layers import LayerMaker
 from snapdb.bulk.cutting.local_wcs import make_linear
 from snapdb.bulk.cutting.part_stamps import FLAGS_TYPE, PartStamps
-from snapdb.bulk.cutting.windows import bad_fraction, iter_windows
+from snapdb.bulk.cutting.windows import bad_fraction
 from snapdb.bulk.planning.placing import outside_fraction, place_windows, window_sizes
 from snapdb.bulk.planning.plan import Part
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import Channel, get_wcs
 from snapdb.bulk.planning.weights import channel_weights
 from snapdb.errors import SnapdbError, UsageError
-from snapdb.formats.header import read_header
 from snapdb.pixels.placing import Places
-from snapdb.types import FloatArray, Header, IntArray, PixelArray
+from snapdb.types import FloatArray, IntArray, PixelArray
 
 if TYPE_CHECKING:
     from snapdb.bulk.shape.steps import Steps
@@ -64,7 +63,7 @@ class StampMaker:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self._seconds: dict[str, float] = defaultdict(float)
-        self._headers: dict[tuple[str, int], Header] = {}
+        self._layers = LayerMaker(recipe.convert, self._timed)
 
     def make(self, part: Part, *, attempts: int = 2) -> PartStamps:
         """Make the stamps of a part; what fails is tried once more, and then said in the table.
@@ -197,31 +196,23 @@ class StampMaker:
     ) -> Iterator[tuple[IntArray, PixelArray]]:
         """Make the stamps of sources that have one image: each batch goes all the way in the cache."""
         steps = self._steps(group)
-        for index, batch in self._windows(group.channels[0], places, in_order=in_order):
-            rows = group.rows[index]
-            complete = self._note_masked(rows, batch, stamps)
+        for layer in self._layers.make(group.channels[0], places, steps, in_order=in_order):
+            rows = group.rows[layer.index]
+            _note_masked(rows, layer.masked, stamps)
             with self._timed("shape"):
-                made = steps.apply([batch], complete=complete)
+                made = steps.finish([layer.stamps], extremes=layer.extremes)
             yield rows, made
 
     def _shape_many(self, places: Sequence[Places], group: _Group, stamps: PartStamps) -> None:
         """Make the stamps of sources that have several images, whose windows differ in size."""
-        side = self.recipe.resolution
-        layers = [np.zeros((len(group.rows), side, side), np.float32) for _ in places]
-        for layer, channel, at in zip(layers, group.channels, places, strict=True):
-            for index, batch in self._windows(channel, at):
-                self._note_masked(group.rows[index], batch, stamps)
-                with self._timed("shape"):
-                    layer[index] = self._resample(batch)
+        side, steps = self.recipe.resolution, self._steps(group)
+        images = [np.zeros((len(group.rows), side, side), np.float32) for _ in places]
+        for image, channel, at in zip(images, group.channels, places, strict=True):
+            for layer in self._layers.make(channel, at, steps):
+                _note_masked(group.rows[layer.index], layer.masked, stamps)
+                image[layer.index] = layer.stamps
         with self._timed("shape"):
-            stamps.images[group.rows] = self._steps(group).apply(layers)
-
-    def _resample(self, batch: PixelArray) -> PixelArray:
-        """Bring windows to the stamps' size."""
-        from snapdb.bulk.shape.resample import resample
-
-        recipe = self.recipe
-        return resample(batch, recipe.resolution, recipe.interpolation, conserve=recipe.conserve)
+            stamps.images[group.rows] = steps.finish(images)
 
     def _steps(self, group: _Group) -> "Steps":
         """Say how the stamps of a group are resampled, converted, mixed and stretched."""
@@ -239,44 +230,14 @@ class StampMaker:
             dtype=np.dtype(recipe.dtype),
         )
 
-    def _note_masked(self, rows: IntArray, batch: PixelArray, stamps: PartStamps) -> bool:
-        """Note the part of the pixels that are not finite, the worst of the channels; tell if all are."""
-        with self._timed("extract"):
-            found = bad_fraction(batch)
-            if not found.any():
-                return True
-            masked = stamps.columns["masked_fraction"]
-            masked[rows] = np.maximum(masked[rows], found)
-            return False
-
-    def _windows(
-        self, channel: Channel, places: Places, *, in_order: bool = False
-    ) -> Iterator[tuple[IntArray, PixelArray]]:
-        """Cut windows, timed apart from what is done with them."""
-        windows = iter_windows(channel.data, places, in_order=in_order)
-        while True:
-            with self._timed("extract"):
-                found = next(windows, None)
-            if found is None:
-                return
-            index, batch = found
-            yield index, batch if self.recipe.convert is None else self._convert(channel, batch)
-
-    def _convert(self, channel: Channel, batch: PixelArray) -> PixelArray:
-        """Let the user's function convert the flux of windows."""
-        path, hdu = channel.data.path, channel.data.layout.hdu
-        if (path, hdu) not in self._headers:
-            self._headers[path, hdu] = read_header(path, hdu)
-        with self._timed("convert"):
-            return convert_windows(self.recipe.convert, batch, self._headers[path, hdu], path)
-
     def _keep_raw(self, channel: Channel, places: Places, group: _Group, stamps: PartStamps) -> None:
         """Keep windows as they were cut, in the flux's unit where it is converted."""
         empty = np.flatnonzero(~places.touches).tolist()
         made: dict[int, PixelArray] = {i: np.zeros((int(places.width[i]),) * 2, np.float32) for i in empty}
-        for index, batch in self._windows(channel, places):
+        for index, batch in self._layers.cut(channel, places):
             rows = group.rows[index]
-            self._note_masked(rows, batch, stamps)
+            with self._timed("extract"):
+                _note_masked(rows, bad_fraction(batch), stamps)
             if channel.factor != 1.0:
                 np.multiply(batch, np.float32(channel.factor), out=batch)
             made.update(zip(index.tolist(), batch, strict=True))
@@ -309,6 +270,13 @@ def can_follow(part: Part, recipe: Recipe) -> bool:
     single = all(len(channels) == 1 for channels in part.image_sets)
     grouped = bool((np.diff(part.sources.image_set) >= 0).all())
     return single and grouped and not recipe.raw and not recipe.planes
+
+
+def _note_masked(rows: IntArray, masked: FloatArray | None, stamps: PartStamps) -> None:
+    """Note the part of the pixels that are not finite, the worst of the channels."""
+    if masked is not None:
+        worst = stamps.columns["masked_fraction"]
+        worst[rows] = np.maximum(worst[rows], masked)
 
 
 def _groups(part: Part, stamps: PartStamps) -> Iterator[_Group]:

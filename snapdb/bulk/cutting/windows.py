@@ -1,71 +1,120 @@
 """Windows out of image planes: many at once, each of its own size, as float32 batches of one size.
 
-Of a plain file the rows with the windows are read at once where they are few, else it is mapped into
-memory; each window is copied straight into its place in a batch, changing byte order and type on the
-way. Other files (compressed, remote) are read box by box, each box
-covering windows that lie together, by the plan that :mod:`snapdb.formats.plan` makes.
+Each window is copied straight into its place in a batch, changing byte order and type on the way.
 """
 
-import mmap
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from snapdb.bulk.cutting.plane_windows import ReadWindows, Windows, open_windows
 from snapdb.bulk.planning.placing import number_runs
-from snapdb.bulk.planning.sources import PlaneFile, stamp_of
+from snapdb.bulk.planning.sources import PlaneFile
 from snapdb.bulk.shape.resample import find_missing
-from snapdb.errors import ChangedFileError, CorruptFileError, StorageError
 from snapdb.formats.scaling import FLAGS_DTYPE, finish
-from snapdb.formats.unwrap import open_file
-from snapdb.model.layout import Codec, Container, Meaning, PlaneLayout
-from snapdb.model.url import is_url
-from snapdb.pixels.box import Box
+from snapdb.model.layout import Meaning, PlaneLayout
 from snapdb.pixels.placing import Places
 from snapdb.types import FloatArray, IntArray, PixelArray
 
-BOX_PX = 4 * 2**20
-"""Pixels of a box that is read to cut several windows from."""
-BAND_BYTES = 24 * 2**20
-"""Most that is read at once of a plain file: rows that are read lie in the processor's cache and in
-few pages, where those of a mapping must be looked for one by one."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """Windows whose pixels were read together."""
+
+    index: IntArray
+    """Which of the places, shape (n,)."""
+    places: Places
+    boxes: IntArray
+    """Left, bottom, right and top of what is on the image, shape (n, 4)."""
+    windows: Windows
+    layout: PlaneLayout
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def rows(self) -> PixelArray | None:
+        """Whole rows of the image that hold the windows, where their numbers are the pixels."""
+        found = self.windows.rows
+        return found[0] if found is not None and _is_direct(self.layout) else None
+
+    def in_rows(self) -> IntArray:
+        """Give x, y and size of the windows in :attr:`rows`, shape (n, 3)."""
+        found, places, index = self.windows.rows, self.places, self.index
+        first = 0 if found is None else found[1]
+        return np.stack((places.x0[index], places.y0[index] - first, places.width[index]), axis=1)
+
+    def split(self, chosen: IntArray) -> list[IntArray]:
+        """Split some of the windows where their size changes.
+
+        Parameters
+        ----------
+        chosen : array of int
+            Numbers of windows in this run.
+        """
+        sizes = self.places.width[self.index[chosen]]
+        return np.split(chosen, np.flatnonzero(np.diff(sizes)) + 1)
+
+    def by_size(self) -> list[IntArray]:
+        """Give the numbers of windows of one size together."""
+        return self.split(np.argsort(self.places.width[self.index], kind="stable"))
+
+    def cut(self, chosen: IntArray, dtype: Any = np.float32) -> PixelArray:
+        """Copy windows of one size into a batch.
+
+        Parameters
+        ----------
+        chosen : array of int, shape (m,)
+            Numbers of windows in this run.
+        dtype : numpy type
+            Of the batch: float32, or an integer type for flags.
+
+        Returns
+        -------
+        array, shape (m, size, size)
+            Pixels, scaled as the header says; 0 outside the image.
+        """
+        places, rows, layout = self.places, self.index[chosen], self.layout
+        direct = isinstance(self.windows, ReadWindows) or _is_direct(layout)
+        size = int(places.width[rows[0]])
+        shape = (len(rows), size, size)
+        whole = bool(places.is_whole[rows].all())
+        kind = np.dtype(dtype) if direct else np.dtype(layout.stored_dtype)
+        batch = np.empty(shape, kind) if whole else np.zeros(shape, kind)
+        copy, own = self.windows.copy, self.boxes[chosen]
+        if whole:
+            targets: list[list[int]] = []
+            for index, box, window in zip(chosen.tolist(), own.tolist(), batch, strict=True):
+                copy(index, window, box)
+        else:
+            targets = (own - np.stack((places.x0[rows], places.y0[rows]) * 2, axis=1)).tolist()
+            for index, box, window, target in zip(chosen.tolist(), own.tolist(), batch, targets, strict=True):
+                left, bottom, right, top = target
+                copy(index, window[bottom:top, left:right], box)
+        if direct:
+            return batch
+        made = finish(batch, layout).astype(dtype, copy=False)
+        if not whole:
+            _clear_outside(made, targets)
+        return made
 
 
-class Windows(Protocol):
-    """What gives the stored pixels of boxes inside one plane."""
-
-    def prepare(self, boxes: IntArray) -> None:
-        """Get ready for boxes, rows of left, bottom, right, top."""
-
-    def copy(self, index: int, out: PixelArray, box: tuple[int, int, int, int]) -> None:
-        """Copy the box of that index into an array of its shape."""
-
-
-def iter_windows(
-    file: PlaneFile, places: Places, *, dtype: Any = np.float32, in_order: bool = False
-) -> Iterator[tuple[IntArray, PixelArray]]:
-    """Cut windows from a plane, in batches of one size.
+def iter_runs(file: PlaneFile, places: Places) -> Iterator[Run]:
+    """Read the pixels of windows of a plane, as many at a time as have room in memory.
 
     Parameters
     ----------
     file : PlaneFile
         The plane.
     places : Places
-        Where the windows lie; those that do not touch the plane are not cut.
-    dtype : numpy type
-        Of the batches: float32, or an integer type for flags.
-    in_order : bool
-        Whether the windows shall come in their order; batches are large where it is that of their size.
+        Where the windows lie; those that do not touch the plane are left out.
 
     Yields
     ------
-    index : array of int, shape (m,)
-        Which windows.
-    batch : array, shape (m, size, size)
-        Their pixels, scaled as the header says; 0 outside the image.
+    Run
+        In their order; good until the next is taken.
 
     Raises
     ------
@@ -76,54 +125,41 @@ def iter_windows(
     if not len(touching):
         return
     with open_windows(file) as windows:
-        direct = isinstance(windows, ReadWindows) or _is_direct(file.layout)
-        for run in _runs(touching, places):
+        for run in np.split(touching, np.flatnonzero(np.diff(number_runs(places.width[touching]))) + 1):
             boxes = np.stack(
                 (places.left[run], places.bottom[run], places.right[run], places.top[run]), axis=1
             )
             windows.prepare(boxes)
-            sizes = places.width[run]
-            order = np.arange(len(run)) if in_order else np.argsort(sizes, kind="stable")
-            for chosen in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
-                batch = _gather(windows, file.layout, boxes, chosen, places, run, direct=direct, dtype=dtype)
-                yield run[chosen], batch
+            yield Run(run, places, boxes, windows, file.layout)
 
 
-def _gather(
-    windows: Windows,
-    layout: PlaneLayout,
-    boxes: IntArray,
-    chosen: IntArray,
-    places: Places,
-    run: IntArray,
-    *,
-    direct: bool,
-    dtype: Any,
-) -> PixelArray:
-    """Copy windows of one size into a batch."""
-    rows = run[chosen]
-    size = int(places.width[rows[0]])
-    shape = (len(rows), size, size)
-    whole = bool(places.is_whole[rows].all())
-    kind = np.dtype(dtype) if direct else np.dtype(layout.stored_dtype)
-    batch = np.empty(shape, kind) if whole else np.zeros(shape, kind)
-    copy = windows.copy
-    own = boxes[chosen]
-    if whole:
-        targets: list[list[int]] = []
-        for index, box, window in zip(chosen.tolist(), own.tolist(), batch, strict=True):
-            copy(index, window, box)
-    else:
-        targets = (own - np.stack((places.x0[rows], places.y0[rows]) * 2, axis=1)).tolist()
-        for index, box, window, target in zip(chosen.tolist(), own.tolist(), batch, targets, strict=True):
-            left, bottom, right, top = target
-            copy(index, window[bottom:top, left:right], box)
-    if direct:
-        return batch
-    made = finish(batch, layout).astype(dtype, copy=False)
-    if not whole:
-        _clear_outside(made, targets)
-    return made
+def iter_windows(
+    file: PlaneFile, places: Places, *, dtype: Any = np.float32
+) -> Iterator[tuple[IntArray, PixelArray]]:
+    """Cut windows from a plane, in batches of one size.
+
+    Parameters
+    ----------
+    file, places
+        As :func:`iter_runs`.
+    dtype : numpy type
+        Of the batches: float32, or an integer type for flags.
+
+    Yields
+    ------
+    index : array of int, shape (m,)
+        Which windows.
+    batch : array, shape (m, size, size)
+        As :meth:`Run.cut`.
+
+    Raises
+    ------
+    ObjectMissingError, ChangedFileError, CorruptFileError, StorageError
+        As :func:`iter_runs`.
+    """
+    for run in iter_runs(file, places):
+        for chosen in run.by_size():
+            yield run.index[chosen], run.cut(chosen, dtype)
 
 
 def _clear_outside(batch: PixelArray, targets: list[list[int]]) -> None:
@@ -133,243 +169,11 @@ def _clear_outside(batch: PixelArray, targets: list[list[int]]) -> None:
         batch[i, :, :left] = batch[i, :, right:] = 0
 
 
-def _runs(touching: IntArray, places: Places) -> Iterator[IntArray]:
-    """Split windows, in their order, so that the pixels of each run have room in memory."""
-    yield from np.split(touching, np.flatnonzero(np.diff(number_runs(places.width[touching]))) + 1)
-
-
 def _is_direct(layout: PlaneLayout) -> bool:
     """Say whether stored numbers are the plane's but for their type."""
     plain = layout.bscale == 1.0 and layout.bzero == 0.0 and layout.blank is None
     whole = layout.dtype == FLAGS_DTYPE and np.dtype(layout.stored_dtype).kind == "f"  # of fractions and NaN
     return plain and not whole and layout.asinh is None and layout.meaning is Meaning.DIRECT
-
-
-@contextmanager
-def open_windows(file: PlaneFile) -> Iterator[Windows]:
-    """Open a plane to cut windows from: mapped where it is plain, else to be read box by box.
-
-    Parameters
-    ----------
-    file : PlaneFile
-        The plane.
-
-    Yields
-    ------
-    Windows
-        Open until the block ends.
-
-    Raises
-    ------
-    ObjectMissingError, ChangedFileError, CorruptFileError, StorageError
-        If the file cannot be read, or is not the one that was described.
-    """
-    layout = file.layout
-    if layout.codec is Codec.RAW and layout.container is Container.PLAIN and not is_url(file.path):
-        with open_file(file.path) as stream:
-            _check_plain(file, stream)
-            yield PlainWindows(file.path, stream, layout)
-        return
-    _check_unchanged(file)
-    yield ReadWindows(file)
-
-
-def _check_plain(file: PlaneFile, stream: BinaryIO) -> None:
-    """See that a plain file is the one that was described, and holds the whole plane."""
-    layout, known = file.layout, file.record
-    found = os.fstat(stream.fileno())
-    now = found.st_size, found.st_mtime_ns
-    if known is not None and now != (known.file_size, known.file_mtime_ns):
-        msg = f"{file.path} has changed since it was registered; `snapdb ingest --update` indexes it again"
-        raise ChangedFileError(msg, path=file.path)
-    end = layout.offset + layout.width * layout.height * int(layout.stored_dtype[2:])
-    if end > found.st_size:
-        missing = end - found.st_size
-        msg = f"{file.path}: plane {layout.name!r} ends {missing} bytes beyond the end of the file"
-        raise CorruptFileError(msg, path=file.path, plane=layout.name)
-    if file.stamp not in (None, now):
-        raise _changed(file)
-
-
-def _check_unchanged(file: PlaneFile) -> None:
-    """See that a file that is read by boxes is the one that was described."""
-    now = stamp_of(file.path)
-    if None not in (file.stamp, now) and now != file.stamp:
-        raise _changed(file)
-
-
-def _changed(file: PlaneFile) -> ChangedFileError:
-    msg = (
-        f"{file.path} has changed since the run began, so that its stamps would not be those of one image; "
-        "run again when it is complete"
-    )
-    return ChangedFileError(msg, path=file.path)
-
-
-class PlainWindows:
-    """Windows of a plane that lies in a file as it is.
-
-    Parameters
-    ----------
-    path : str
-        Of the file, for messages.
-    stream : binary file
-        Open for reading; it must be as long as the plane says.
-    layout : PlaneLayout
-        Where it lies in the file.
-    """
-
-    def __init__(self, path: str, stream: BinaryIO, layout: PlaneLayout) -> None:
-        self._path = path
-        self._stream = stream
-        self._layout = layout
-        self._mapping: mmap.mmap | None = None
-        self._rows: PixelArray
-        self._first = 0
-
-    def prepare(self, boxes: IntArray) -> None:
-        """Read the rows of the boxes where they are few; else let the system fetch them."""
-        layout = self._layout
-        itemsize = int(layout.stored_dtype[2:])
-        stride = layout.width * itemsize
-        bottom, top = int(boxes[:, 1].min()), int(boxes[:, 3].max())
-        held = (top - bottom) * stride
-        wanted = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sum()) * itemsize
-        if held <= min(BAND_BYTES, 4 * wanted):
-            self._read(bottom, top)
-            return
-        mapping = self._map()
-        if held <= 16 * wanted:
-            begin = layout.offset + bottom * stride
-            page = begin // mmap.PAGESIZE * mmap.PAGESIZE
-            mapping.madvise(mmap.MADV_WILLNEED, page, begin + held - page)
-
-    def copy(self, index: int, out: PixelArray, box: tuple[int, int, int, int]) -> None:  # noqa: ARG002
-        """Copy a box."""
-        left, bottom, right, top = box
-        out[...] = self._rows[bottom - self._first : top - self._first, left:right]
-
-    def _read(self, bottom: int, top: int) -> None:
-        """Read rows of the plane."""
-        layout = self._layout
-        kind = np.dtype(layout.stored_dtype)
-        self._rows = np.empty((top - bottom, layout.width), kind)
-        self._first = bottom
-        into = self._rows.data.cast("B")
-        try:
-            self._stream.seek(layout.offset + bottom * layout.width * kind.itemsize)
-            found = self._stream.readinto(into)  # type: ignore[attr-defined]
-        except OSError as err:
-            msg = f"{self._path} cannot be read: {err.strerror or err}"
-            raise StorageError(msg, path=self._path) from err
-        if found != len(into):
-            msg = f"{self._path} ends {len(into) - found} bytes before it should; it is being written?"
-            raise CorruptFileError(msg, path=self._path, plane=layout.name)
-
-    def _map(self) -> mmap.mmap:
-        """Look into the whole plane where it lies."""
-        if self._mapping is None:
-            try:
-                self._mapping = mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_READ)
-            except (OSError, ValueError) as err:
-                msg = f"{self._path} cannot be mapped into memory: {err}"
-                raise StorageError(msg, path=self._path) from err
-        layout = self._layout
-        self._rows = np.ndarray(
-            layout.shape, np.dtype(layout.stored_dtype), buffer=self._mapping, offset=layout.offset
-        )
-        self._first = 0
-        return self._mapping
-
-
-class ReadWindows:
-    """Windows of a plane that is compressed, wrapped or far away: cut from boxes that are read whole.
-
-    Parameters
-    ----------
-    file : PlaneFile
-        The plane.
-    """
-
-    def __init__(self, file: PlaneFile) -> None:
-        self._file = file
-        self._parts: list[tuple[PixelArray, int, int]] = []
-
-    def prepare(self, boxes: IntArray) -> None:
-        """Read all boxes, those that lie together at once."""
-        height, width = self._file.layout.tile_shape or (1, 1)
-        order = np.argsort(boxes[:, 1], kind="stable")
-        found, outlines = cover(boxes[order], grain=(width, height), size=self._file.layout.shape[::-1])
-        owner = np.empty(len(boxes), np.int64)
-        owner[order] = found
-        arrays = self._read([Box(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in outlines])
-        corners = [(x0, y0) for x0, y0, _, _ in outlines]
-        self._parts = [(arrays[k], *corners[k]) for k in owner.tolist()]
-
-    def copy(self, index: int, out: PixelArray, box: tuple[int, int, int, int]) -> None:
-        """Copy a box."""
-        array, dx, dy = self._parts[index]
-        left, bottom, right, top = box
-        out[...] = array[bottom - dy : top - dy, left - dx : right - dx]
-
-    def _read(self, boxes: list[Box]) -> list[PixelArray]:
-        """Read boxes of the plane, opening its file once."""
-        file = self._file
-        if file.record is not None:
-            from snapdb.archive.planes import FilePlanes
-            from snapdb.storage import LocalStore
-
-            planes = FilePlanes([file.record], LocalStore(Path(file.store)))
-            name = file.layout.name
-            return [planes.read([name], box)[name] for box in boxes]
-        from snapdb.formats.read import PlaneReader
-
-        with PlaneReader(file.path) as reader:
-            return [reader.read(file.layout, box) for box in boxes]
-
-
-def cover(
-    boxes: IntArray, *, grain: tuple[int, int] = (1, 1), size: tuple[int, int]
-) -> tuple[list[int], list[tuple[int, int, int, int]]]:
-    """Join boxes that lie together, so that their pixels are read once.
-
-    Parameters
-    ----------
-    boxes : array of int, shape (n, 4)
-        Left, bottom, right, top; in the order in which they are worth joining.
-    grain : tuple of int
-        Width and height of the tiles that are read whole whatever is wanted of them.
-    size : tuple of int
-        Width and height of the plane.
-
-    Returns
-    -------
-    owner : list of int
-        For each box, which outline holds it.
-    outlines : list of tuple
-        Left, bottom, right, top; of at most :data:`BOX_PX` pixels, save where one box has more,
-        and of at most four times the pixels of the boxes in it.
-    """
-    owner: list[int] = []
-    outlines: list[tuple[int, int, int, int]] = []
-    held = 0
-    tiles = np.array([*grain, *grain])
-    whole = boxes // tiles * tiles
-    whole[:, 2:] = np.minimum(-(-boxes[:, 2:] // tiles[2:]) * tiles[2:], np.array(size))
-    for x0, y0, x1, y1 in whole.tolist():
-        own = (x1 - x0) * (y1 - y0)
-        if outlines:
-            a0, b0, a1, b1 = outlines[-1]
-            joined = (min(a0, x0), min(b0, y0), max(a1, x1), max(b1, y1))
-            pixels = (joined[2] - joined[0]) * (joined[3] - joined[1])
-            if pixels <= min(BOX_PX, 4 * (held + own)):
-                outlines[-1], held = joined, held + own
-                owner.append(len(outlines) - 1)
-                continue
-        outlines.append((x0, y0, x1, y1))
-        held = own
-        owner.append(len(outlines) - 1)
-    return owner, outlines
 
 
 def bad_fraction(batch: PixelArray) -> FloatArray:

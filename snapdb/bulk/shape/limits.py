@@ -38,6 +38,11 @@ class Extremes:
     """The same of groups of pixels, shape (N, P // 16): group g holds every (P // 16)-th pixel from g on;
     only of long rows."""
 
+    def take(self, some: slice) -> "Extremes":
+        """Give those of some rows."""
+        groups = None if self.groups is None else (self.groups[0][some], self.groups[1][some])
+        return Extremes(self.least[some], self.most[some], groups)
+
 
 def find_extremes(rows: Floats) -> Extremes:
     """Give the least and the greatest pixels of rows.

@@ -1,6 +1,7 @@
 """Stamps of one size, many at once, brought to another number of pixels.
 
-Two matrix products a stamp, of bands of the weights (:mod:`~snapdb.bulk.shape.weights`).
+By compiled code (:mod:`~snapdb.bulk.shape.compiled`); where there is none, by two matrix products a stamp, of
+bands of the weights (:mod:`~snapdb.bulk.shape.weights`).
 
 Missing pixels (NaN or infinite) are left out, and the weights of the others made up for it; a
 pixel that would be made of missing ones by half or more is NaN. So a hole keeps its size, and
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from snapdb.bulk.shape.compiled import can_resample, resample_windows
 from snapdb.bulk.shape.weights import Floats, check_method, make_bands, make_weights
 from snapdb.errors import ShapeError
 from snapdb.types import BoolArray, FloatArray, PixelArray
@@ -29,6 +31,7 @@ def resample(
     method: str = "bilinear",
     *,
     conserve: bool = False,
+    factor: float = 1.0,
     complete: bool = False,
     out: Floats | None = None,
 ) -> Floats:
@@ -45,6 +48,8 @@ def resample(
     conserve : bool
         Share out each pixel's value instead, whatever the method, so that a stamp's sum
         stays: for pixels that hold flux, not surface brightness.
+    factor : float
+        What pixels are multiplied by.
     complete : bool
         Whether it is known that no pixel is missing, so that none is looked for.
     out : array of float32, shape (N, resolution, resolution), optional
@@ -65,7 +70,7 @@ def resample(
     kernel = check_method(method)
     result = _prepare(batch, resolution, out)
     if batch.shape[1:] == (resolution, resolution):
-        result[:] = batch
+        np.multiply(batch, np.float32(factor), out=result, casting="same_kind")
         return result
     for part in _chunks(batch.shape, resolution):
         stamps = np.ascontiguousarray(batch[part], dtype=np.float32)
@@ -74,7 +79,7 @@ def resample(
             # All stamps go through the same products, so that none depends on its neighbours' holes.
             known = np.isfinite(stamps)
             stamps = np.where(known, stamps, np.float32(0.0))
-        _multiply(stamps, result[part], kernel, conserve=conserve)
+        _weigh(stamps, result[part], kernel, conserve=conserve, factor=factor)
         if missing.any():
             weights = [make_weights(size, resolution, kernel, conserve=conserve) for size in stamps.shape[1:]]
             result[part][missing] /= _known_share(weights, known[missing].astype(np.float32))
@@ -217,11 +222,27 @@ def _chunks(shape: tuple[int, ...], resolution: int) -> Iterator[slice]:
         yield slice(start, min(start + step, number))
 
 
-def _multiply(stamps: Floats, out: Floats, kernel: str, *, conserve: bool) -> None:
-    """Apply the weights of both axes, band by band, first along the one that leaves less to do.
+def _weigh(stamps: Floats, out: Floats, kernel: str, *, conserve: bool, factor: float) -> None:
+    """Apply the weights of both axes.
 
     Stamp by stamp, so that what is made of one does not depend on its neighbours, not in the last bit.
     """
+    number, ny, nx = stamps.shape
+    if ny == nx and can_resample(stamps) and out.flags.c_contiguous:
+        rows = stamps.reshape(-1, nx)
+        windows = np.stack([np.zeros(number, np.int64), np.arange(number) * ny, np.full(number, nx)], axis=1)
+        resample_windows(rows, windows, out.shape[1], kernel, conserve=conserve, factor=factor, out=out)
+        return
+    smaller = stamps[0].size < out[0].size  # there are fewer pixels before than after
+    if smaller and factor != 1.0:
+        stamps = stamps * np.float32(factor)
+    _multiply(stamps, out, kernel, conserve=conserve)
+    if not smaller and factor != 1.0:
+        out *= np.float32(factor)
+
+
+def _multiply(stamps: Floats, out: Floats, kernel: str, *, conserve: bool) -> None:
+    """Multiply by both matrices of weights, band by band, first along the axis that leaves less to do."""
     number, ny, nx = stamps.shape
     resolution = out.shape[1]
     if ny > resolution:

@@ -1,12 +1,13 @@
 """From extracted stamps to finished ones in one go."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from snapdb.bulk.shape.limits import Extremes
 from snapdb.bulk.shape.mix import check_weights, mix_planes
 from snapdb.bulk.shape.resample import resample
 from snapdb.bulk.shape.stretch import Stretch, check_dtype, chunks, stretch_planes, write_stretched
@@ -87,9 +88,7 @@ class Steps:
     dtype: np.dtype[Any]
     """float32 or uint8."""
 
-    def apply(
-        self, channels: Sequence[PixelArray], out: PixelArray | None = None, *, complete: bool = False
-    ) -> PixelArray:
+    def apply(self, channels: Sequence[PixelArray], out: PixelArray | None = None) -> PixelArray:
         """Do it with a batch.
 
         Parameters
@@ -98,8 +97,6 @@ class Steps:
             As :func:`shape_batch` takes them.
         out : array, shape (N, resolution, resolution, O), optional
             Where to write.
-        complete : bool
-            As :func:`~snapdb.bulk.shape.resample.resample`.
 
         Raises
         ------
@@ -108,22 +105,70 @@ class Steps:
         UsageError
             If there is no such interpolation.
         """
-        number, side, matrix, how = len(channels[0]), self.resolution, self.matrix, self.stretch
+        number, side, how = len(channels[0]), self.resolution, self.stretch
         if any(len(channel) != number for channel in channels):
             msg = f"channels of {[len(channel) for channel in channels]} stamps: expected as many of each"
             raise ShapeError(msg, stamps=[len(channel) for channel in channels])
-        few_pixels = number * side**2 * max(matrix.shape) <= how.pixels_at_once
-        if out is None and self.dtype == np.float32 and few_pixels:  # as they are, without a copy
-            planes = self._mix([self._resample(channel, complete=complete) for channel in channels])
-            stretch_planes(planes, how, grey=False)
+        result = self._prepare(number, out)
+        most = max(CHUNK_PIXELS, how.pixels_at_once)
+        for part in chunks(number, side**2 * max(self.matrix.shape), most):
+            self.finish([self.resample(channel[part]) for channel in channels], out=result[part])
+        return result
+
+    def finish(
+        self, layers: list[Floats], *, extremes: Extremes | None = None, out: PixelArray | None = None
+    ) -> PixelArray:
+        """Mix and stretch stamps that were resampled.
+
+        Parameters
+        ----------
+        layers : list of C arrays of float32, shape (N, resolution, resolution)
+            From :meth:`resample`, of the same N sources; used as working space.
+        extremes : Extremes, optional
+            Of the stamps of a single channel, where they are known.
+        out : array, shape (N, resolution, resolution, O), optional
+            Where to write; what is returned may lie in the layers otherwise.
+        """
+        number, size, how = len(layers[0]), self.resolution**2 * self.matrix.shape[1], self.stretch
+        if not self._is_single:
+            extremes = None
+        if out is None and self.dtype == np.float32 and number * size <= how.pixels_at_once:
+            planes = self._mix(layers)
+            stretch_planes(planes, how, grey=False, extremes=extremes)
             return np.moveaxis(planes, 1, 3)
         result = self._prepare(number, out)
-        for part in chunks(number, side**2 * max(matrix.shape), max(CHUNK_PIXELS, how.pixels_at_once)):
-            made = [self._resample(channel[part], complete=complete) for channel in channels]
-            for few in chunks(len(made[0]), side**2 * matrix.shape[1], how.pixels_at_once):
-                planes = self._mix([channel[few] for channel in made])
-                write_stretched(planes, how, result[part][few])
+        for few in chunks(number, size, how.pixels_at_once):
+            some = None if extremes is None else extremes.take(few)
+            write_stretched(self._mix([layer[few] for layer in layers]), how, result[few], some)
         return result
+
+    def resample(self, batch: PixelArray, *, complete: bool = False) -> Floats:
+        """Bring stamps to their size; those of a single channel are turned into flux too.
+
+        Parameters
+        ----------
+        batch : array, shape (N, ny, nx)
+            Stamps of one channel.
+        complete : bool
+            As :func:`~snapdb.bulk.shape.resample.resample`.
+        """
+        how, factor = self.interpolation, self.own_factor
+        return resample(batch, self.resolution, how, conserve=self.conserve, factor=factor, complete=complete)
+
+    def split(self, number: int) -> Iterator[slice]:
+        """Give slices of stamps that fit the cache together when they are finished.
+
+        Parameters
+        ----------
+        number : int
+            Of stamps.
+        """
+        return chunks(number, self.resolution**2 * max(self.matrix.shape), self.stretch.pixels_at_once)
+
+    @property
+    def own_factor(self) -> float:
+        """What the pixels of a single channel are multiplied by as they are resampled; 1 for several."""
+        return float(self.matrix[0, 0]) if self._is_single else 1.0
 
     def _prepare(self, number: int, out: PixelArray | None) -> PixelArray:
         """Give the array to write to."""
@@ -134,16 +179,6 @@ class Steps:
             msg = f"a place of {out.dtype} {out.shape} for stamps of {self.dtype} {shape}: expected the same"
             raise ShapeError(msg, shape=out.shape, expected=shape)
         return out
-
-    def _resample(self, batch: PixelArray, *, complete: bool) -> Floats:
-        """Bring stamps to their size; those of a single channel are turned into flux too."""
-        smaller = batch.shape[1] * batch.shape[2] < self.resolution**2
-        if self._is_single and smaller:  # there are fewer pixels before than after
-            batch = np.multiply(batch, self.matrix[0, 0], dtype=np.float32)
-        made = resample(batch, self.resolution, self.interpolation, conserve=self.conserve, complete=complete)
-        if self._is_single and not smaller and self.matrix[0, 0] != 1.0:
-            made *= self.matrix[0, 0]
-        return made
 
     @property
     def _is_single(self) -> bool:

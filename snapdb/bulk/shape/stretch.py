@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from snapdb.bulk.shape.greys import make_greys
+from snapdb.bulk.shape.brightness import SOFTENING, Limits, write_brightness, write_greys
 from snapdb.bulk.shape.limits import (
+    LARGE_ROW,
     Extremes,
     find_crop_maximum,
     find_extremes,
@@ -27,13 +28,8 @@ from snapdb.types import PixelArray
 STRETCHES = ("linear", "log", "asinh", "zscale", "none")
 """Names of the stretches."""
 
-SOFTENING = {"asinh": 0.7, "log": 1000.0}
-"""Stretch -> the number `a` that it has when none is given."""
-
 CHUNK_PIXELS = 1 << 16
 """Pixels in work at once: a stretch goes over them ten times, in the processor's cache."""
-
-_TINY = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +197,7 @@ def chunks(number: int, pixels: int, limit: int) -> Iterator[slice]:
         yield slice(start, min(start + step, number))
 
 
-def write_stretched(planes: Floats, how: Stretch, out: PixelArray) -> None:
+def write_stretched(planes: Floats, how: Stretch, out: PixelArray, extremes: Extremes | None = None) -> None:
     """Stretch planes, and write them as stamps.
 
     Parameters
@@ -212,13 +208,15 @@ def write_stretched(planes: Floats, how: Stretch, out: PixelArray) -> None:
         The settings.
     out : array of float32 or uint8, shape (N, H, W, C)
         Where to write.
+    extremes : Extremes, optional
+        As :func:`stretch_planes` takes them.
     """
-    stretch_planes(planes, how, grey=out.dtype == np.uint8)
+    stretch_planes(planes, how, grey=out.dtype == np.uint8, extremes=extremes)
     for channel in range(planes.shape[1]):
         np.copyto(out[..., channel], planes[:, channel], casting="unsafe")
 
 
-def stretch_planes(planes: Floats, how: Stretch, *, grey: bool) -> None:
+def stretch_planes(planes: Floats, how: Stretch, *, grey: bool, extremes: Extremes | None = None) -> None:
     """Stretch planes, in place.
 
     Parameters
@@ -229,13 +227,15 @@ def stretch_planes(planes: Floats, how: Stretch, *, grey: bool) -> None:
         The settings.
     grey : bool
         Whether grey levels are made, whose fractions are to be cut off.
+    extremes : Extremes, optional
+        Of all pixels of each stamp, where they are known already.
     """
     if how.method != "none" or grey:
         groups = planes.shape[1] if how.method == "asinh" else 1
-        limits = _find_limits(planes, how, groups)
+        limits = _find_limits(planes, how, groups, extremes)
         rows = planes.reshape(len(planes) * groups, -1)
-        # The whole part is what is kept of grey levels.
-        (_write_greys if grey else _write_brightness)(rows, limits, how)
+        write = write_greys if grey else write_brightness
+        write(rows, limits, how.method, how.softening)
 
 
 def to_uint8(values: PixelArray) -> PixelArray:
@@ -252,81 +252,14 @@ def to_uint8(values: PixelArray) -> PixelArray:
     return np.asarray(levels.astype(np.uint8))
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """Black and white of images, or of their channels."""
-
-    low: Floats
-    high: Floats
-    outer: bool = False
-    """Whether these are the least and the greatest pixels, so that none lies outside."""
-
-
-def _write_greys(rows: Floats, limits: _Limits, how: Stretch) -> None:
-    """Turn pixels into grey levels, in place."""
-    greys = make_greys(how.method, how.softening) if how.method in SOFTENING else None
-    if greys is None:
-        _write_brightness(rows, limits, how)
-        np.multiply(rows, np.float32(255.0), out=rows)
-        np.rint(rows, out=rows)
-        return
-    _write_share(rows, limits, 1.0 / greys.bins)
-    greys.write_levels(rows)
-
-
-def _write_brightness(rows: Floats, limits: _Limits, how: Stretch) -> None:
-    """Turn pixels into brightness from 0 to 1, in place."""
-    if how.method == "asinh":
-        _write_share(rows, limits, how.softening)
-        _apply_asinh(rows, how.softening)
-    elif how.method == "log":
-        _write_share(rows, limits, 1.0 / how.softening)
-        _apply_log(rows, how.softening)
-    else:
-        _write_share(rows, limits, 1.0)
-
-
-def _write_share(rows: Floats, limits: _Limits, unit: float) -> None:
-    """Turn pixels into their place between the limits, from 0 to ``1 / unit``, in place."""
-    low, high = limits.low.reshape(-1, 1), limits.high.reshape(-1, 1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        np.subtract(rows, low, out=rows)
-        np.divide(rows, np.maximum((high - low) * np.float32(unit), _TINY), out=rows)
-    if not limits.outer:
-        np.clip(rows, np.float32(0.0), np.float32(1.0 / unit), out=rows)
-
-
-def _apply_asinh(rows: Floats, a: float) -> None:
-    """Apply asinh to ``x / a``, in place."""
-    if a > 1.0:  # the logarithm of nearly 1 would lose digits
-        np.arcsinh(rows, out=rows)
-    else:  # log(z + sqrt(z^2 + 1)), whose steps are vector instructions: a fifth of arcsinh's time
-        root = np.square(rows)
-        root += 1.0
-        np.sqrt(root, out=root)
-        rows += root
-        np.log(rows, out=rows)
-    np.multiply(rows, np.float32(1.0 / np.arcsinh(1.0 / a)), out=rows)
-    np.clip(rows, np.float32(0.0), np.float32(1.0), out=rows)
-
-
-def _apply_log(rows: Floats, a: float) -> None:
-    """Apply the logarithm to ``a x``, in place."""
-    if a < 1.0:  # as above
-        np.log1p(rows, out=rows)
-    else:
-        rows += 1.0
-        np.log(rows, out=rows)
-    np.multiply(rows, np.float32(1.0 / np.log1p(a)), out=rows)
-    np.clip(rows, np.float32(0.0), np.float32(1.0), out=rows)
-
-
-def _find_limits(planes: Floats, how: Stretch, groups: int) -> _Limits:
+def _find_limits(planes: Floats, how: Stretch, groups: int, known: Extremes | None) -> Limits:
     """Find black and white of each image, or of each of its channels, shape (N, groups).
 
     Missing pixels become black on the way.
     """
-    extremes = find_extremes(planes.reshape(len(planes) * groups, -1))
+    rows = planes.reshape(len(planes) * groups, -1)
+    # Of long rows, those of groups of pixels are wanted too.
+    extremes = find_extremes(rows) if known is None or rows.shape[1] >= LARGE_ROW else known
     sound = np.isfinite(extremes.least) & np.isfinite(extremes.most)
     if sound.all():
         return _find_whole(planes, how, groups, extremes)
@@ -345,7 +278,7 @@ def _find_limits(planes: Floats, how: Stretch, groups: int) -> _Limits:
                 black, white = _settle(part[good][None], how, part.shape[1], crop)
                 low[number, group], high[number, group] = black[0], white[0]
             part[~good] = low[number, group]
-    return _Limits(low, high)
+    return Limits(low, high)
 
 
 def _crop_maximum_of_good(image: Floats, crop: tuple[int, int]) -> Floats | None:
@@ -355,7 +288,7 @@ def _crop_maximum_of_good(image: Floats, crop: tuple[int, int]) -> Floats | None
     return found if np.isfinite(found).all() else None
 
 
-def _find_whole(planes: Floats, how: Stretch, groups: int, extremes: Extremes | None = None) -> _Limits:
+def _find_whole(planes: Floats, how: Stretch, groups: int, extremes: Extremes | None = None) -> Limits:
     """Find black and white of images without missing pixels."""
     number, channels, _, width = planes.shape
     crop = None
@@ -367,7 +300,7 @@ def _find_whole(planes: Floats, how: Stretch, groups: int, extremes: Extremes | 
     known = extremes or find_extremes(rows)
     low, high = _settle(rows, how, width, crop, known)
     outer = low is known.least and high is known.most
-    return _Limits(low.reshape(number, groups), high.reshape(number, groups), outer)
+    return Limits(low.reshape(number, groups), high.reshape(number, groups), outer)
 
 
 def _settle(

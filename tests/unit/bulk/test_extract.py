@@ -10,7 +10,8 @@ from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
 from snapdb import Image
-from snapdb.bulk.cutting.windows import bad_fraction, cover, iter_windows
+from snapdb.bulk.cutting.plane_windows import cover
+from snapdb.bulk.cutting.windows import bad_fraction, iter_windows
 from snapdb.bulk.planning.placing import outside_fraction, place_windows, window_sizes
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import get_wcs, read_channels

@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from snapdb.bulk.shape import compiled
 from snapdb.bulk.shape.resample import resample, resample_flags, resample_noise, scale_wcs
 from snapdb.bulk.shape.weights import METHODS, make_weights
 from snapdb.errors import ShapeError, UsageError
 
 _SIZES = [(32, 64), (33, 64), (100, 64), (128, 64), (64, 63), (63, 64), (17, 50), (1, 16), (2, 16), (130, 16)]
 _RNG = np.random.default_rng(20261201)
+
+
+@pytest.fixture(autouse=True, params=["compiled", "numpy"])
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled code where it was built, and numpy, which does without."""
+    if request.param == "numpy":
+        monkeypatch.setattr(compiled, "_windows", None)
 
 
 def _stamps(size: int, number: int = 5) -> NDArray[np.float32]:

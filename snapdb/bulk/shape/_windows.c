@@ -1,0 +1,386 @@
+/* Windows of an image brought to one size, straight from the rows in which they lie.
+
+What snapdb.bulk.shape.resample does with arrays of windows, in one pass over each: its pixels are read once,
+whatever their byte order, and all between them and the stamp stays in the processor's nearest cache. Sums are
+taken in the order of the pixels and without fused operations, so that they are the same on every processor.
+Pixels are numbers here, whatever they are: the caller learns where one is not finite, and does that stamp over.
+*/
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+/* Compiled three times; the loader takes the widest instructions that the processor has. */
+#define WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDEST
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+enum { MOST = 1 << 14, LINE = 64 }; /* pixels a side of a stamp; bytes that the processor fetches together */
+
+/* Rows of an image, of 4-byte floats. */
+typedef struct {
+    const char *pixels;
+    int64_t width, height;
+    int swapped; /* whether their bytes are in the other order */
+} Rows;
+
+/* Where a window lies in the rows; it is square. */
+typedef struct {
+    int64_t x, y, size;
+} Window;
+
+/* How `size` pixels become those of a stamp: each from `taps` neighbours, from `first` on. */
+typedef struct {
+    int64_t size, taps;
+    const int32_t *first; /* never descending */
+    const float *weights; /* stamp's pixels x taps */
+    Py_buffer first_view, weights_view;
+} Axis;
+
+INLINE const char *find_row(const Rows *rows, const Window *window, int64_t row)
+{
+    const uint64_t pixel = ((uint64_t)window->y + (uint64_t)row) * (uint64_t)rows->width + (uint64_t)window->x;
+    return (const char *)((uintptr_t)rows->pixels + (uintptr_t)(4 * pixel)); /* wherever that is */
+}
+
+/* Copy a row of a window, times a factor, and send for the same row of the next one. */
+INLINE void copy_row(const Rows *rows, const Window *window, const Window *next, int64_t row, float factor,
+                     float *restrict out)
+{
+    const char *from = find_row(rows, window, row), *ahead = find_row(rows, next, row);
+    for (int64_t i = 0; i < 4 * window->size; i += LINE)
+        __builtin_prefetch(ahead + i);
+    if (rows->swapped) {
+        for (int64_t i = 0; i < window->size; i++) {
+            uint32_t bits;
+            float value;
+            memcpy(&bits, from + 4 * i, 4);
+            bits = __builtin_bswap32(bits);
+            memcpy(&value, &bits, 4);
+            out[i] = value * factor;
+        }
+    } else {
+        for (int64_t i = 0; i < window->size; i++) {
+            float value;
+            memcpy(&value, from + 4 * i, 4);
+            out[i] = value * factor;
+        }
+    }
+}
+
+/* Sum up neighbouring rows with the weights of one output. Only the last `ring` rows are held, unless that is 0. */
+INLINE void weigh(const float *restrict rows, int32_t ring, int64_t width, const Axis *axis, int64_t output,
+                  float *restrict out)
+{
+    const float *w = axis->weights + output * axis->taps;
+    const int64_t first = ring ? axis->first[output] % ring : axis->first[output];
+#define ROW(k) (rows + (first + (k) - (ring && first + (k) >= ring ? ring : 0)) * width)
+    const float *a = ROW(0);
+    if (axis->taps == 2) {
+        const float *b = ROW(1);
+        for (int64_t i = 0; i < width; i++)
+            out[i] = w[0] * a[i] + w[1] * b[i];
+    } else if (axis->taps == 3) {
+        const float *b = ROW(1), *c = ROW(2);
+        for (int64_t i = 0; i < width; i++)
+            out[i] = w[0] * a[i] + w[1] * b[i] + w[2] * c[i];
+    } else {
+        for (int64_t i = 0; i < width; i++)
+            out[i] = w[0] * a[i];
+        for (int64_t k = 1; k < axis->taps; k++) {
+            const float *b = ROW(k);
+            for (int64_t i = 0; i < width; i++)
+                out[i] += w[k] * b[i];
+        }
+    }
+#undef ROW
+}
+
+#if defined(__clang__) || __GNUC__ >= 12
+typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* Turn four rows as far as whole blocks of four pixels go; give where they end. */
+INLINE int64_t turn_blocks(const float *restrict row, int64_t width, float *restrict out, int64_t height)
+{
+    int64_t x = 0;
+    for (; x + 4 <= width; x += 4, row += 4, out += 4 * height) {
+        const Four a = *(const Four *)row, b = *(const Four *)(row + width);
+        const Four c = *(const Four *)(row + 2 * width), d = *(const Four *)(row + 3 * width);
+        const Four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+        const Four AB = __builtin_shufflevector(a, b, 2, 6, 3, 7), CD = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+        *(Four *)out = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+        *(Four *)(out + height) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+        *(Four *)(out + 2 * height) = __builtin_shufflevector(AB, CD, 0, 1, 4, 5);
+        *(Four *)(out + 3 * height) = __builtin_shufflevector(AB, CD, 2, 3, 6, 7);
+    }
+    return x;
+}
+#else
+INLINE int64_t turn_blocks(const float *restrict row, int64_t width, float *restrict out, int64_t height)
+{
+    (void)row, (void)width, (void)out, (void)height;
+    return 0;
+}
+#endif
+
+INLINE void transpose(const float *restrict in, int64_t height, int64_t width, float *restrict out)
+{
+    int64_t y = 0;
+    for (; y + 4 <= height; y += 4)
+        for (int64_t x = turn_blocks(in + y * width, width, out + y, height); x < width; x++)
+            for (int64_t k = y; k < y + 4; k++)
+                out[x * height + k] = in[k * width + x];
+    for (; y < height; y++)
+        for (int64_t x = 0; x < width; x++)
+            out[x * height + y] = in[y * width + x];
+}
+
+/* Give how many floats a stamp takes on the way. */
+static int64_t find_room(const Axis *axis, int64_t side)
+{
+    const int64_t size = axis->size;
+    const int64_t made = size > side ? axis->taps * size + side * side : 2 * size * size;
+    return made + 2 * size * side + 3 * side;
+}
+
+/* Make a stamp of a window, first along the axis that leaves less to do. */
+WIDEST static void make_stamp(const Rows *rows, const Window *window, const Window *next, const Axis *axis,
+                              int64_t side, float factor, float *restrict room, float *restrict out)
+{
+    const int64_t size = window->size;
+    if (size == side) {
+        for (int64_t i = 0; i < size; i++)
+            copy_row(rows, window, next, i, factor, out + i * size);
+    } else if (size > side) {
+        float *held = room, *low = held + axis->taps * size;
+        float *turned = low + side * size, *across = turned + size * side;
+        int64_t row = 0;
+        for (int64_t i = 0; i < side; i++) {
+            for (; row < axis->first[i] + axis->taps; row++)
+                copy_row(rows, window, next, row, factor, held + row % axis->taps * size);
+            weigh(held, (int32_t)axis->taps, size, axis, i, low + i * size);
+        }
+        transpose(low, side, size, turned);
+        for (int64_t i = 0; i < side; i++)
+            weigh(turned, 0, side, axis, i, across + i * side);
+        transpose(across, side, side, out);
+    } else {
+        float *whole = room, *turned = whole + size * size;
+        float *across = turned + size * size, *wide = across + side * size;
+        for (int64_t i = 0; i < size; i++)
+            copy_row(rows, window, next, i, factor, whole + i * size);
+        transpose(whole, size, size, turned);
+        for (int64_t i = 0; i < side; i++)
+            weigh(turned, 0, size, axis, i, across + i * size);
+        transpose(across, side, size, wide);
+        for (int64_t i = 0; i < side; i++)
+            weigh(wide, 0, side, axis, i, out + i * side);
+    }
+}
+
+/* Find the least and the greatest pixel of a stamp: NaN both where one is not finite. */
+WIDEST static void find_extremes(const float *restrict stamp, int64_t side, float *restrict room, float *extremes)
+{
+    float *low = room, *high = low + side, *nothing = high + side;
+    for (int64_t x = 0; x < side; x++) {
+        low[x] = high[x] = stamp[x];
+        nothing[x] = 0.0f;
+    }
+    for (int64_t y = 0; y < side; y++) {
+        const float *row = stamp + y * side;
+        for (int64_t x = 0; x < side; x++) {
+            low[x] = row[x] < low[x] ? row[x] : low[x];
+            high[x] = row[x] > high[x] ? row[x] : high[x];
+            nothing[x] += row[x] * 0.0f; /* NaN of what is not finite */
+        }
+    }
+    for (int64_t x = 1; x < side; x++) {
+        low[0] = low[x] < low[0] ? low[x] : low[0];
+        high[0] = high[x] > high[0] ? high[x] : high[0];
+        nothing[0] += nothing[x];
+    }
+    extremes[0] = low[0] + nothing[0];
+    extremes[1] = high[0] + nothing[0];
+}
+
+/* Make the stamps of all windows that lie within the rows; NaN are the extremes of the others. */
+static int make_stamps(const Rows *rows, const Window *windows, Py_ssize_t number, const Axis *axes, int64_t side,
+                       float factor, float *out, float *extremes)
+{
+    const Axis *axis = axes;
+    int64_t most = 0;
+    for (Py_ssize_t i = 0; i < number; i++) {
+        axis += axis->size != windows[i].size;
+        const int64_t needed = find_room(axis, side);
+        most = needed > most ? needed : most;
+    }
+    float *room = malloc((size_t)most * sizeof(float) + 1);
+    if (room == NULL)
+        return -1;
+    axis = axes;
+    for (Py_ssize_t i = 0; i < number; i++, out += side * side, extremes += 2) {
+        const Window *window = windows + i, *next = i + 1 < number ? window + 1 : window;
+        axis += axis->size != window->size;
+        extremes[0] = extremes[1] = NAN;
+        if (window->x < 0 || window->y < 0 || window->x > rows->width - window->size ||
+            window->y > rows->height - window->size)
+            continue;
+        make_stamp(rows, window, next, axis, side, factor, room, out);
+        find_extremes(out, side, room, extremes);
+    }
+    free(room);
+    return 0;
+}
+
+/* Take a view of bytes in one piece, as many as expected. */
+static int view_bytes(PyObject *object, Py_buffer *view, int flags, int64_t expected, const char *name)
+{
+    if (PyObject_GetBuffer(object, view, flags) < 0)
+        return -1;
+    if (view->len == expected)
+        return 0;
+    PyErr_Format(PyExc_ValueError, "%s has %zd bytes: expected %lld", name, view->len, (long long)expected);
+    PyBuffer_Release(view);
+    return -1;
+}
+
+static void release_axes(Axis *axes, Py_ssize_t number)
+{
+    for (Py_ssize_t i = 0; i < number; i++) {
+        PyBuffer_Release(&axes[i].first_view);
+        PyBuffer_Release(&axes[i].weights_view);
+    }
+    free(axes);
+}
+
+/* Read how an axis is made from a pair of arrays, and see that it takes none but its own pixels. */
+static int read_axis(PyObject *first, PyObject *weights, int64_t size, int64_t side, Axis *axis)
+{
+    if (view_bytes(first, &axis->first_view, PyBUF_SIMPLE, 4 * side, "first") < 0)
+        return -1;
+    if (PyObject_GetBuffer(weights, &axis->weights_view, PyBUF_SIMPLE) < 0) {
+        PyBuffer_Release(&axis->first_view);
+        return -1;
+    }
+    axis->size = size;
+    axis->taps = axis->weights_view.len / (4 * side);
+    axis->first = axis->first_view.buf;
+    axis->weights = axis->weights_view.buf;
+    int sound = size >= 1 && axis->taps >= 1 && axis->weights_view.len == 4 * side * axis->taps;
+    for (int64_t i = 0; sound && i < side; i++)
+        sound = axis->first[i] >= (i ? axis->first[i - 1] : 0) && axis->first[i] + axis->taps <= size;
+    if (sound)
+        return 0;
+    PyErr_Format(PyExc_ValueError, "the weights of %lld pixels do not lie on them", (long long)size);
+    PyBuffer_Release(&axis->first_view);
+    PyBuffer_Release(&axis->weights_view);
+    return -1;
+}
+
+/* Look up how an axis of so many pixels is made. */
+static int find_axis(PyObject *axes, int64_t size, int64_t side, Axis *axis)
+{
+    PyObject *first = NULL, *weights = NULL, *pair = NULL, *key = PyLong_FromLongLong(size);
+    int found = -1;
+    if (key != NULL)
+        pair = PyObject_GetItem(axes, key);
+    if (pair != NULL && (first = PySequence_GetItem(pair, 0)) != NULL)
+        weights = PySequence_GetItem(pair, 1);
+    if (weights != NULL)
+        found = read_axis(first, weights, size, side, axis);
+    Py_XDECREF(key);
+    Py_XDECREF(pair);
+    Py_XDECREF(first);
+    Py_XDECREF(weights);
+    return found;
+}
+
+/* Look up how the axes of all windows are made, one for each stretch of windows of one size. */
+static Axis *find_axes(PyObject *axes, const Window *windows, Py_ssize_t number, int64_t side, Py_ssize_t *known)
+{
+    Axis *found = calloc((size_t)number + 1, sizeof(Axis));
+    if (found == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < number; i++) {
+        if (*known && found[*known - 1].size == windows[i].size)
+            continue;
+        if (find_axis(axes, windows[i].size, side, &found[*known]) < 0) {
+            release_axes(found, *known);
+            return NULL;
+        }
+        ++*known;
+    }
+    return found;
+}
+
+static PyObject *make_all(const Rows *rows, const Window *windows, Py_ssize_t number, PyObject *axes_object,
+                          int64_t side, float factor, float *out, float *extremes)
+{
+    Py_ssize_t known = 0;
+    Axis *axes = find_axes(axes_object, windows, number, side, &known);
+    if (axes == NULL)
+        return NULL;
+    int failed;
+    Py_BEGIN_ALLOW_THREADS
+    failed = make_stamps(rows, windows, number, axes, side, factor, out, extremes);
+    Py_END_ALLOW_THREADS
+    release_axes(axes, known);
+    return failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
+}
+
+/* See _windows.pyi. */
+static PyObject *resample(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *rows_object, *windows_object, *axes, *out_object, *extremes_object, *result = NULL;
+    Py_buffer rows_view, windows_view, out, extremes;
+    long long width, side;
+    int swapped;
+    float factor;
+    if (!PyArg_ParseTuple(args, "OLpOOLfOO", &rows_object, &width, &swapped, &windows_object, &axes, &side, &factor,
+                          &out_object, &extremes_object))
+        return NULL;
+    if (width < 1 || side < 1 || side > MOST)
+        return PyErr_Format(PyExc_ValueError, "rows of %lld pixels, stamps of %lld", width, side);
+    if (PyObject_GetBuffer(rows_object, &rows_view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (PyObject_GetBuffer(windows_object, &windows_view, PyBUF_SIMPLE) < 0)
+        goto rows;
+    const Py_ssize_t number = windows_view.len / (Py_ssize_t)sizeof(Window);
+    if (view_bytes(out_object, &out, PyBUF_WRITABLE, 4 * number * side * side, "out") < 0)
+        goto windows;
+    if (view_bytes(extremes_object, &extremes, PyBUF_WRITABLE, 8 * number, "extremes") < 0)
+        goto out;
+    const Rows rows = {rows_view.buf, width, rows_view.len / (4 * width), swapped};
+    result = make_all(&rows, windows_view.buf, number, axes, side, factor, out.buf, extremes.buf);
+    PyBuffer_Release(&extremes);
+out:
+    PyBuffer_Release(&out);
+windows:
+    PyBuffer_Release(&windows_view);
+rows:
+    PyBuffer_Release(&rows_view);
+    return result;
+}
+
+static PyMethodDef methods[] = {
+    {"resample", resample, METH_VARARGS, "Bring windows of rows to one size."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "_windows", .m_doc = "Windows brought to one size.", .m_methods = methods,
+};
+
+PyMODINIT_FUNC PyInit__windows(void)
+{
+    return PyModuleDef_Init(&definition);
+}

@@ -1,0 +1,51 @@
+"""Compiled: windows of an image brought to one size."""
+
+from collections.abc import Mapping
+
+from snapdb.bulk.shape.weights import Floats
+from snapdb.types import IntArray, PixelArray
+
+def resample(
+    rows: PixelArray,
+    width: int,
+    swapped: bool,
+    windows: IntArray,
+    axes: Mapping[int, tuple[IntArray, Floats]],
+    side: int,
+    factor: float,
+    out: Floats,
+    extremes: Floats,
+) -> None:
+    """Bring windows of rows to one size.
+
+    All arrays are in one piece. The interpreter goes on meanwhile.
+
+    Parameters
+    ----------
+    rows : array of 4-byte floats, shape (height, width)
+        Of an image.
+    width : int
+        Pixels of a row.
+    swapped : bool
+        Whether their bytes are not in the processor's order.
+    windows : array of int64, shape (n, 3)
+        x, y and size of each window in the rows.
+    axes : mapping
+        Pixels of a window's side -> first neighbour (int32) of each of the stamp's, and the weights of
+        it and those that follow (float32).
+    side : int
+        Pixels of a stamp's side.
+    factor : float
+        What pixels are multiplied by.
+    out : array of float32, shape (n, side, side)
+        Stamps; that of a window which does not lie within the rows is left as it is.
+    extremes : array of float32, shape (n, 2)
+        Least and greatest pixel of each stamp; NaN where one is not finite, or there is no stamp.
+
+    Raises
+    ------
+    ValueError
+        If arrays do not fit together.
+    MemoryError
+        If there is no room for what lies between a window and its stamp.
+    """
