@@ -28,7 +28,7 @@ from snapdb.types import PixelArray
 STRETCHES = ("linear", "log", "asinh", "zscale", "none")
 """Names of the stretches."""
 
-CHUNK_PIXELS = 1 << 16
+CHUNK_PIXELS = 1 << 17
 """Pixels in work at once: a stretch goes over them ten times, in the processor's cache."""
 
 
