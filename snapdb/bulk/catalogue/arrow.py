@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from snapdb.types import BoolArray, IntArray, PixelArray
+from snapdb.types import BoolArray, FloatArray, IntArray, PixelArray
 
 _AT_ONCE = 65_536
 """Texts that are taken at a time: each of their bytes has a number while they are."""
+_NEW_LINE, _SPACE = b"\n "
 
 
 def from_numbers(values: Any, *, nan_is_null: bool = False, there: BoolArray | None = None) -> Any:
@@ -69,6 +70,8 @@ def from_texts(texts: Iterable[str]) -> Any:
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
     items = list(texts)
+    if items and items[0] == items[-1] and items.count(items[0]) == len(items):
+        return repeat_text(items[0], len(items))
     joined = "".join(items)
     content: Sequence[str | bytes] = items if joined.isascii() else [text.encode() for text in items]
     offsets = np.zeros(len(items) + 1, np.int32)
@@ -99,6 +102,78 @@ def to_strings(column: Any) -> list[str]:
         text = held.decode()
         return [text[a - first : b - first] for a, b in pairwise(offsets)]
     return [held[a - first : b - first].decode() for a, b in pairwise(offsets)]
+
+
+def to_floats(column: Any) -> FloatArray | None:
+    """Give the numbers that texts say, as Arrow reads them: four times as quick as one by one.
+
+    Parameters
+    ----------
+    column : pyarrow.StringArray
+        Without nulls.
+
+    Returns
+    -------
+    array, shape (n,)
+        Each the float64 next to what is written; None where a text is no number.
+    """
+    import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+    from pyarrow import csv  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+
+    _, places, content = column.buffers()
+    if not len(column) or content is None:
+        return None
+    offsets = np.frombuffer(places, np.int32, len(column) + 1, 4 * column.offset)
+    held = np.frombuffer(content, np.uint8)[offsets[0] : offsets[-1]]
+    if np.diff(offsets).min() == 0 or held.min() < _SPACE:  # an empty line, or a text of several
+        return None
+    lines = np.insert(held, offsets[1:] - offsets[0], _NEW_LINE)
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(pa.py_buffer(lines)),
+            csv.ReadOptions(use_threads=False, column_names=["number"]),
+            csv.ParseOptions(quote_char=False),
+            csv.ConvertOptions(column_types={"number": pa.float64()}, null_values=[]),
+        )
+    except pa.ArrowInvalid:
+        return None
+    numbers = to_array(table["number"].combine_chunks(), np.float64).copy()
+    return numbers if len(numbers) == len(column) else None
+
+
+def repeat_text(text: str, count: int) -> Any:
+    """Make a column of one text.
+
+    Parameters
+    ----------
+    text : str
+        What each row says.
+    count : int
+        Rows.
+
+    Returns
+    -------
+    pyarrow.StringArray
+        Without nulls.
+    """
+    import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
+
+    content = text.encode()
+    offsets = np.arange(count + 1, dtype=np.int32) * np.int32(len(content))
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(content * count))
+
+
+def is_all(column: Any, text: str) -> bool:
+    """Say whether all rows of a column are one text.
+
+    Parameters
+    ----------
+    column : pyarrow.StringArray
+        Without nulls.
+    text : str
+        Which.
+    """
+    return bool(column.equals(repeat_text(text, len(column))))
 
 
 def take_texts(column: Any, places: IntArray) -> Any:

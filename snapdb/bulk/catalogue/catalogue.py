@@ -17,7 +17,7 @@ from snapdb.bulk.catalogue.piece import Piece
 from snapdb.bulk.catalogue.problem import CatalogueValidationError, Problem, ProblemCode
 from snapdb.bulk.catalogue.rows import Rows
 from snapdb.bulk.catalogue.tables import TableRows, open_table, say_why
-from snapdb.bulk.catalogue.values import to_floats, to_texts
+from snapdb.bulk.catalogue.values import to_floats
 from snapdb.errors import FormatError, SnapdbError
 from snapdb.types import BoolArray, FloatArray, IntArray
 
@@ -191,7 +191,7 @@ class Catalogue:
         for rows in every:
             count += len(rows.numbers) + len(rows.malformed)
             if self._check_duplicates:
-                hashes.append(hash_ids(to_texts(rows.columns[self._columns.spelled[SOURCE_ID]])))
+                hashes.append(hash_ids(rows.texts(self._columns.spelled[SOURCE_ID])))
         return count, find_repeated(hashes)
 
     def _read(self, names: list[str]) -> Iterator[Rows]:
@@ -241,7 +241,7 @@ class Catalogue:
             filesets = np.full(len(rows.numbers), NO_FILESET)
         piece = Piece(
             row=rows.numbers,
-            source_id=to_texts(self._column(rows, SOURCE_ID)),
+            source_id=rows.texts(self._columns.spelled[SOURCE_ID]),
             ra=numbers[RA],
             dec=numbers[DEC],
             diameter_pixel=numbers[PIXELS],

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snapdb.bulk.catalogue.arrow import to_strings
+from snapdb.bulk.catalogue import arrow
 from snapdb.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def _parse_floats(column: "pa.Array") -> tuple[FloatArray, BoolArray]:
     import pyarrow as pa
 
     if pa.types.is_string(column.type) and not column.null_count:
-        texts = to_strings(column)
+        numbers = arrow.to_floats(column)
+        if numbers is not None:
+            return numbers, np.zeros(len(numbers), dtype=bool)
+        texts = arrow.to_strings(column)
         joined = "".join(texts)
         if joined.isascii() and "_" not in joined:  # Python's numbers are then the usual ones
             try:
@@ -105,7 +108,7 @@ def to_texts(column: "pa.Array") -> NDArray[np.object_]:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_string(column.type) and not column.null_count:
-        items = [text.strip() for text in to_strings(column)]
+        items = [text.strip() for text in arrow.to_strings(column)]
     elif pa.types.is_floating(column.type):
         items = [_write_number(v) for v in column.to_pylist()]
     else:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from snapdb.bulk.catalogue.arrow import to_strings
-from snapdb.bulk.cutting.part_stamps import FAILED
+from snapdb.bulk.catalogue.arrow import is_all, to_strings
+from snapdb.bulk.cutting.part_stamps import FAILED, WRITTEN
 from snapdb.bulk.cutting.stamps import StampMaker
 from snapdb.bulk.planning.plan import Plan
 from snapdb.bulk.planning.recipe import Recipe
@@ -108,8 +108,10 @@ def tell_reasons(plan: Plan, failed: Sequence[Failure], *, is_empty: bool) -> di
 
 def _failed_rows(table: Any) -> Iterator[Failure]:
     """Give the rows of a table that failed."""
-    names = ("catalogue_row", "source_id", "reason")
-    for at, status in enumerate(to_strings(table["status"].combine_chunks())):
+    names, states = ("catalogue_row", "source_id", "reason"), table["status"].combine_chunks()
+    if is_all(states, WRITTEN):
+        return
+    for at, status in enumerate(to_strings(states)):
         if status == FAILED:
             row, source_id, reason = (table[name][at].as_py() for name in names)
             yield row, source_id, reason

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, to_array, to_strings
+from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, is_all, repeat_text, to_array, to_strings
 from snapdb.bulk.cutting.part_stamps import FAILED, WRITTEN, PartStamps
 from snapdb.bulk.planning.plan import Part, Plan
 from snapdb.bulk.planning.sources import Channel
@@ -68,7 +68,7 @@ def make_table(part: Part, stamps: PartStamps) -> Any:
         "tile": from_texts([tiles[i] for i in own]),
     }
     found |= {n: columns[n] for n in ("x0", "y0", "offset_x", "offset_y")}
-    found |= {f"ctype{i}": from_texts([name] * count) for i, name in enumerate(_CTYPES, 1)}
+    found |= {f"ctype{i}": repeat_text(name, count) for i, name in enumerate(_CTYPES, 1)}
     found |= {n: columns[n] for n in ("crval1", "crval2", "crpix1", "crpix2")}
     found |= {n: columns[n] for n in ("cd1_1", "cd1_2", "cd2_1", "cd2_2")}
     found |= {n: columns[n] for n in ("outside_fraction", "masked_fraction")}
@@ -264,7 +264,10 @@ def open_mapping(path: Path, part_stamps: int, *, is_zarr: bool) -> Iterator[Cal
                 table[n].combine_chunks() for n in ("source_id", "file", "row", "status")
             )
             rows, is_there = to_array(row, np.int64), np.zeros(len(table), np.bool_)
-            if is_zarr:
+            if is_zarr and is_all(status, WRITTEN):
+                is_there[:] = True
+                file = repeat_text(group, len(table))
+            elif is_zarr:
                 is_there = np.array([one == WRITTEN for one in to_strings(status)], np.bool_)
                 file = from_texts(group if there else "" for there in is_there.tolist())
             place = from_numbers(rows, there=is_there)

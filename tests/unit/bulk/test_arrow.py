@@ -5,8 +5,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, take_texts, to_array, to_strings
+from snapdb.bulk.catalogue.arrow import (
+    from_numbers,
+    from_texts,
+    is_all,
+    repeat_text,
+    take_texts,
+    to_array,
+    to_floats,
+    to_strings,
+)
 
 TEXTS = [[], [""], ["a", "", "bcd"], ["\u00e4", "x", "\u65e5\u672c", ""], ["", "", ""]]
 
@@ -63,3 +74,41 @@ def test_texts_taken_in_any_order(at_once: int, monkeypatch: pytest.MonkeyPatch)
             made = take_texts(part, np.array(places, np.int64))
             made.validate(full=True)
             assert made.to_pylist() == part.take(pa.array(places, pa.int64())).to_pylist()
+
+
+@given(st.lists(st.one_of(st.floats().map(repr), st.integers().map(str)), min_size=1))
+def test_texts_of_numbers(texts: list[str]) -> None:
+    """Oracle: Python's own reading."""
+    found = to_floats(from_texts(["7", *texts]).slice(1))
+    assert found is not None
+    assert np.array_equal(found, np.array(list(map(float, texts))), equal_nan=True)
+
+
+@given(st.lists(st.one_of(st.floats().map(repr), st.text(max_size=5)), min_size=1))
+def test_texts_that_are_no_numbers(texts: list[str]) -> None:
+    """None, or what Python reads."""
+    found = to_floats(from_texts(texts))
+    if found is not None:
+        assert np.array_equal(found, np.array(list(map(float, texts))), equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "bad", ["", " ", "a", '"1"', "1,2", "1\n2", "1_0", "0x10", "1e", "1 2", "\N{MINUS SIGN}1"]
+)
+def test_one_text_that_is_no_number(bad: str) -> None:
+    assert to_floats(from_texts(["1", bad, "3"])) is None
+
+
+def test_empty_columns_have_no_numbers() -> None:
+    assert to_floats(from_texts([])) is None
+
+
+@pytest.mark.parametrize(("text", "count"), [("", 0), ("", 5), ("written", 1), ("Änne", 40)])
+def test_one_text_again_and_again(text: str, count: int) -> None:
+    made = repeat_text(text, count)
+    made.validate(full=True)
+    assert made.to_pylist() == [text] * count == from_texts([text] * count).to_pylist()
+    assert is_all(made, text)
+    assert is_all(from_texts(["x", *made.to_pylist()]).slice(1), text)
+    assert not is_all(from_texts([*made.to_pylist(), text + "x"]), text)
+    assert not is_all(from_texts([text + text, "", *made.to_pylist()]), text) or not text
