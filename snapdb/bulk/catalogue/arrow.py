@@ -16,7 +16,7 @@ from snapdb.types import BoolArray, FloatArray, IntArray, PixelArray
 
 _AT_ONCE = 65_536
 """Texts that are taken at a time: each of their bytes has a number while they are."""
-_NEW_LINE, _SPACE = b"\n "
+_NEW_LINE, _SPACE, _TILDE = b"\n ~"
 
 
 def from_numbers(values: Any, *, nan_is_null: bool = False, there: BoolArray | None = None) -> Any:
@@ -139,6 +139,21 @@ def to_floats(column: Any) -> FloatArray | None:
         return None
     numbers = to_array(table["number"].combine_chunks(), np.float64).copy()
     return numbers if len(numbers) == len(column) else None
+
+
+def has_spaces(column: Any) -> bool:
+    """Say whether a text of a column may hold a space, or what else is none to the eye.
+
+    Parameters
+    ----------
+    column : pyarrow.StringArray
+        Without nulls.
+    """
+    content = column.buffers()[2]
+    if content is None or not content.size:
+        return False
+    held = np.frombuffer(content, np.uint8)
+    return bool(held.min() <= _SPACE or held.max() > _TILDE)
 
 
 def repeat_text(text: str, count: int) -> Any:

@@ -40,6 +40,8 @@ class CsvRows:
         self._separator = max(_SEPARATORS, key=heading.count)
         if self._is_bare:
             names = next(reader([heading], delimiter=self._separator), [])
+        elif heading.isascii() and '"' not in heading:  # Arrow would read the first megabyte for it
+            names = heading.rstrip("\r").split(self._separator)
         else:
             with self._open([], deque()) as opened:
                 names = opened.schema.names

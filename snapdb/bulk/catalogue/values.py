@@ -108,7 +108,9 @@ def to_texts(column: "pa.Array") -> NDArray[np.object_]:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_string(column.type) and not column.null_count:
-        items = [text.strip() for text in arrow.to_strings(column)]
+        items = arrow.to_strings(column)
+        if arrow.has_spaces(column):
+            items = [text.strip() for text in items]
     elif pa.types.is_floating(column.type):
         items = [_write_number(v) for v in column.to_pylist()]
     else:

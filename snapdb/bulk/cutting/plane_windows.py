@@ -7,6 +7,7 @@ by the plan that :mod:`snapdb.formats.plan` makes.
 
 import mmap
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ BOX_PX = 4 * 2**20
 BAND_BYTES = 24 * 2**20
 """Most that is read at once of a plain file: rows that are read lie in the processor's cache and in
 few pages, where those of a mapping must be looked for one by one."""
+_bands: deque[PixelArray] = deque()
+"""Memory that rows were read into, and are again: the system would clear it each time."""
 
 
 class Windows(Protocol):
@@ -64,12 +67,25 @@ def open_windows(file: PlaneFile) -> Iterator[Windows]:
     """
     layout = file.layout
     if layout.codec is Codec.RAW and layout.container is Container.PLAIN and not is_url(file.path):
-        with open_file(file.path) as stream:
+        with open_file(file.path) as stream, _lend_band() as band:
             _check_plain(file, stream)
-            yield PlainWindows(file.path, stream, layout)
+            yield PlainWindows(file.path, stream, layout, band)
         return
     _check_unchanged(file)
     yield ReadWindows(file)
+
+
+@contextmanager
+def _lend_band() -> Iterator[PixelArray]:
+    """Have bytes for rows that are read while a block runs."""
+    try:
+        band = _bands.pop()
+    except IndexError:
+        band = np.empty(BAND_BYTES, np.uint8)
+    try:
+        yield band
+    finally:
+        _bands.append(band)
 
 
 def _check_plain(file: PlaneFile, stream: BinaryIO) -> None:
@@ -115,12 +131,15 @@ class PlainWindows:
         Open for reading; it must be as long as the plane says.
     layout : PlaneLayout
         Where it lies in the file.
+    band : array of uint8
+        What rows are read into.
     """
 
-    def __init__(self, path: str, stream: BinaryIO, layout: PlaneLayout) -> None:
+    def __init__(self, path: str, stream: BinaryIO, layout: PlaneLayout, band: PixelArray) -> None:
         self._path = path
         self._stream = stream
         self._layout = layout
+        self._band = band
         self._mapping: mmap.mmap | None = None
         self._rows: PixelArray
         self._first = 0
@@ -138,7 +157,7 @@ class PlainWindows:
         bottom, top = int(boxes[:, 1].min()), int(boxes[:, 3].max())
         held = (top - bottom) * stride
         wanted = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sum()) * itemsize
-        if held <= min(BAND_BYTES, 4 * wanted):
+        if held <= min(len(self._band), 4 * wanted):
             self._read(bottom, top)
             return
         mapping = self._map()
@@ -156,7 +175,8 @@ class PlainWindows:
         """Read rows of the plane."""
         layout = self._layout
         kind = np.dtype(layout.stored_dtype)
-        self._rows = np.empty((top - bottom, layout.width), kind)
+        size = (top - bottom) * layout.width * kind.itemsize
+        self._rows = self._band[:size].view(kind).reshape(top - bottom, layout.width)
         self._first = bottom
         into = self._rows.data.cast("B")
         try:
