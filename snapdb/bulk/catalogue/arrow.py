@@ -120,14 +120,10 @@ def to_floats(column: Any) -> FloatArray | None:
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
     from pyarrow import csv  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
-    _, places, content = column.buffers()
-    if not len(column) or content is None:
+    lengths, content = view_texts(column)
+    if not len(column) or lengths.min() == 0 or content.min() < _SPACE:  # an empty line, or a text of several
         return None
-    offsets = np.frombuffer(places, np.int32, len(column) + 1, 4 * column.offset)
-    held = np.frombuffer(content, np.uint8)[offsets[0] : offsets[-1]]
-    if np.diff(offsets).min() == 0 or held.min() < _SPACE:  # an empty line, or a text of several
-        return None
-    lines = np.insert(held, offsets[1:] - offsets[0], _NEW_LINE)
+    lines = np.insert(content, np.cumsum(lengths), _NEW_LINE)
     try:
         table = csv.read_csv(
             pa.BufferReader(pa.py_buffer(lines)),
@@ -141,6 +137,28 @@ def to_floats(column: Any) -> FloatArray | None:
     return numbers if len(numbers) == len(column) else None
 
 
+def view_texts(column: Any) -> tuple[IntArray, PixelArray]:
+    """Give the lengths and the bytes of texts, which together are all that they say.
+
+    Parameters
+    ----------
+    column : pyarrow.StringArray
+        Without nulls.
+
+    Returns
+    -------
+    lengths : array of int32, shape (n,)
+        In bytes.
+    content : array of uint8
+        UTF-8, one text after another.
+    """
+    _, places, content = column.buffers()
+    if not len(column) or content is None:
+        return np.zeros(len(column), np.int32), np.empty(0, np.uint8)
+    offsets = np.frombuffer(places, np.int32, len(column) + 1, 4 * column.offset)
+    return np.diff(offsets), np.frombuffer(content, np.uint8)[offsets[0] : offsets[-1]]
+
+
 def has_spaces(column: Any) -> bool:
     """Say whether a text of a column may hold a space, or what else is none to the eye.
 
@@ -149,11 +167,8 @@ def has_spaces(column: Any) -> bool:
     column : pyarrow.StringArray
         Without nulls.
     """
-    content = column.buffers()[2]
-    if content is None or not content.size:
-        return False
-    held = np.frombuffer(content, np.uint8)
-    return bool(held.min() <= _SPACE or held.max() > _TILDE)
+    _, content = view_texts(column)
+    return bool(content.size and (content.min() <= _SPACE or content.max() > _TILDE))
 
 
 def repeat_text(text: str, count: int) -> Any:

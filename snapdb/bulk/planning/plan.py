@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from snapdb.bulk.catalogue.arrow import from_texts, take_texts, to_strings
+from snapdb.bulk.catalogue.arrow import from_texts, take_texts, to_strings, view_texts
 from snapdb.bulk.planning.placing import number_runs, place_windows, window_sizes
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import Channel, get_wcs
@@ -24,7 +24,8 @@ from snapdb.types import BoolArray, FloatArray, IntArray
 
 WINDOW_BYTES = 2**31
 """A window whose float32 pixels take more is refused."""
-_AT_ONCE = 65_536
+_LAYOUT = b"2"
+"""Changes when the same plan gives other bytes than before: who resumes goes on as the run began."""
 """Ids that are texts at a time."""
 OFF_IMAGE, NO_SIZE, TOO_LARGE, NO_IMAGE = "off_image", "no_size", "too_large", "no_image"
 
@@ -155,11 +156,11 @@ class Plan:
 
     def digest(self) -> str:
         """Give a text that changes with the sources, their order, their images and their parts."""
-        made = hashlib.blake2b(digest_size=16)
+        made = hashlib.blake2b(_LAYOUT, digest_size=16)
         for name in _NUMBERS:
             made.update(np.ascontiguousarray(getattr(self.sources, name)).data)
-        for start in range(0, len(self), _AT_ONCE):
-            made.update("\n".join(_as_texts(self.sources.source_id[start : start + _AT_ONCE])).encode())
+        for held in view_texts(self.sources.source_id):
+            made.update(held.data)
         for channels in self.image_sets:
             for channel in channels:
                 made.update(repr((channel.data.path, _stamp(channel), channel.factor)).encode())

@@ -18,6 +18,8 @@ from snapdb.types import PixelArray
 
 IMAGES, NOISE, FLAGS = "images", "noise", "flags"
 DIMENSIONS = ("stamp", "y", "x", "channel")
+_SEPARATOR = "."
+"""Of the numbers in a shard's name: with "/" each shard would have three folders of its own."""
 _LEVEL = {"lz4": 1, "zstd": 1}
 """Of bits shuffled, higher ones of lz4 take more time and save less than a hundredth."""
 _BLOCK = 1 << 17
@@ -103,7 +105,7 @@ def describe_array(shape: Sequence[int], dtype: np.dtype[Any], recipe: Recipe) -
         "shape": list(shape),
         "data_type": dtype.name,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [recipe.part_stamps, *rest]}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": _SEPARATOR}},
         "fill_value": 0 if dtype.kind in "iu" else 0.0,
         "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
         "attributes": {},
@@ -133,7 +135,7 @@ def shard_path(folder: Path, name: str, index: int, axes: int) -> Path:
     axes : int
         Of the array.
     """
-    return folder.joinpath(name, "c", str(index), *["0"] * (axes - 1))
+    return folder / name / _SEPARATOR.join(("c", str(index), *["0"] * (axes - 1)))
 
 
 def make_shard(batches: Iterable[PixelArray], recipe: Recipe) -> Iterator[bytes]:

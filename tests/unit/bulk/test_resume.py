@@ -130,7 +130,7 @@ def test_a_part_that_was_damaged_is_made_again(tiles: Any, tmp_path: Path, damag
             orchestrator.stop_processing()
 
     orchestrator.run(on_progress=stop)
-    shard = out / "images" / "c" / "2" / "0" / "0" / "0"
+    shard = out / "images" / "c.2.0.0.0"
     content = bytearray(shard.read_bytes())
     if damage == "gone":
         shard.unlink()
