@@ -57,6 +57,7 @@ INLINE void copy_row(const Rows *rows, const Window *window, const Window *next,
     const char *from = find_row(rows, window, row), *ahead = find_row(rows, next, row);
     for (int64_t i = 0; i < 4 * window->size; i += LINE)
         __builtin_prefetch(ahead + i);
+    __builtin_prefetch(ahead + 4 * window->size - 1); /* rows begin anywhere in a line */
     if (rows->swapped) {
         for (int64_t i = 0; i < window->size; i++) {
             uint32_t bits;
@@ -104,21 +105,31 @@ INLINE void weigh(const float *restrict rows, int32_t ring, int64_t width, const
 }
 
 #if defined(__clang__) || __GNUC__ >= 12
-typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
+#define PICK __builtin_shufflevector
 
-/* Turn four rows as far as whole blocks of four pixels go; give where they end. */
+/* Turn eight rows as far as whole blocks of eight pixels go; give where they end. */
 INLINE int64_t turn_blocks(const float *restrict row, int64_t width, float *restrict out, int64_t height)
 {
     int64_t x = 0;
-    for (; x + 4 <= width; x += 4, row += 4, out += 4 * height) {
-        const Four a = *(const Four *)row, b = *(const Four *)(row + width);
-        const Four c = *(const Four *)(row + 2 * width), d = *(const Four *)(row + 3 * width);
-        const Four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-        const Four AB = __builtin_shufflevector(a, b, 2, 6, 3, 7), CD = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-        *(Four *)out = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
-        *(Four *)(out + height) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
-        *(Four *)(out + 2 * height) = __builtin_shufflevector(AB, CD, 0, 1, 4, 5);
-        *(Four *)(out + 3 * height) = __builtin_shufflevector(AB, CD, 2, 3, 6, 7);
+    for (; x + 8 <= width; x += 8, row += 8, out += 8 * height) {
+        Eight a[8], b[8];
+        for (int k = 0; k < 8; k++)
+            a[k] = *(const Eight *)(row + k * width);
+        for (int k = 0; k < 8; k += 2) { /* pairs of rows, of fours, of eights */
+            b[k] = PICK(a[k], a[k + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+            b[k + 1] = PICK(a[k], a[k + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+        }
+        for (int k = 0; k < 8; k += 4) {
+            for (int h = 0; h < 2; h++) {
+                a[k + 2 * h] = PICK(b[k + h], b[k + h + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+                a[k + 2 * h + 1] = PICK(b[k + h], b[k + h + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+            }
+        }
+        for (int k = 0; k < 4; k++) {
+            *(Eight *)(out + k * height) = PICK(a[k], a[k + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+            *(Eight *)(out + (k + 4) * height) = PICK(a[k], a[k + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+        }
     }
     return x;
 }
@@ -133,9 +144,9 @@ INLINE int64_t turn_blocks(const float *restrict row, int64_t width, float *rest
 INLINE void transpose(const float *restrict in, int64_t height, int64_t width, float *restrict out)
 {
     int64_t y = 0;
-    for (; y + 4 <= height; y += 4)
+    for (; y + 8 <= height; y += 8)
         for (int64_t x = turn_blocks(in + y * width, width, out + y, height); x < width; x++)
-            for (int64_t k = y; k < y + 4; k++)
+            for (int64_t k = y; k < y + 8; k++)
                 out[x * height + k] = in[k * width + x];
     for (; y < height; y++)
         for (int64_t x = 0; x < width; x++)
