@@ -225,7 +225,9 @@ def take_texts(column: Any, places: IntArray) -> Any:
 
     _, begins, content = column.buffers()
     if not len(places) or content is None:
-        return from_texts([""] * len(places))
+        return repeat_text("", len(places))
+    if places.min() == places.max():
+        return repeat_text(column[int(places[0])].as_py(), len(places))
     bounds = np.frombuffer(begins, np.int32, len(column) + 1, 4 * column.offset)
     held = np.frombuffer(content, np.uint8)
     offsets = np.zeros(len(places) + 1, np.int32)

@@ -135,7 +135,7 @@ class Steps:
         if out is None and self.dtype == np.float32 and number * size <= how.pixels_at_once:
             planes = self._mix(layers)
             stretch_planes(planes, how, grey=False, extremes=extremes)
-            return np.moveaxis(planes, 1, 3)
+            return planes.transpose(0, 2, 3, 1)
         result = self._prepare(number, out)
         for few in chunks(number, size, how.pixels_at_once):
             some = None if extremes is None else extremes.take(few)

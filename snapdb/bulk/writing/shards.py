@@ -6,7 +6,8 @@ long it is, then a checksum of that. So any Zarr reader takes them, and none is 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -154,9 +155,9 @@ def make_shard(batches: Iterable[PixelArray], recipe: Recipe) -> Iterator[bytes]
         Pieces of the file, in order, so that none need be kept when it is written.
     """
     entries = np.full((recipe.part_stamps // recipe.chunk_stamps, 2), np.iinfo(np.uint64).max, "<u8")
-    at = 0
+    at, encode = 0, _make_encoder(recipe)
     for number, chunk in enumerate(_cut_chunks(batches, recipe.chunk_stamps)):
-        piece = _encode(np.ascontiguousarray(chunk, chunk.dtype.newbyteorder("<")), recipe)
+        piece = encode(np.ascontiguousarray(chunk, chunk.dtype.newbyteorder("<")))
         entries[number] = at, len(piece)
         at += len(piece)
         yield piece
@@ -189,14 +190,17 @@ def _cut_chunks(batches: Iterable[PixelArray], size: int) -> Iterator[PixelArray
         yield room
 
 
-def _encode(chunk: PixelArray, recipe: Recipe) -> bytes:
-    """Compress one chunk."""
+def _make_encoder(recipe: Recipe) -> Callable[[PixelArray], bytes]:
+    """Give what compresses a chunk."""
     if recipe.compression == "none":
-        return chunk.tobytes()
+        return methodcaller("tobytes")
     from numcodecs import blosc  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
-    settings = _blosc(recipe)
     # Its own threads would make what workers do at the same time slower.
     blosc.use_threads = False
-    name, level = settings["cname"].encode(), settings["clevel"]
-    return bytes(blosc.compress(chunk, name, level, blosc.BITSHUFFLE, _BLOCK))
+    name, level = recipe.compression.encode(), _LEVEL[recipe.compression]
+
+    def encode(chunk: PixelArray) -> bytes:
+        return bytes(blosc.compress(chunk, name, level, blosc.BITSHUFFLE, _BLOCK))
+
+    return encode

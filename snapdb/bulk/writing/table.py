@@ -8,11 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from snapdb.bulk.catalogue.arrow import from_numbers, from_texts, is_all, repeat_text, to_array, to_strings
+from snapdb.bulk.catalogue.arrow import (
+    from_numbers,
+    from_texts,
+    is_all,
+    repeat_text,
+    take_texts,
+    to_array,
+    to_strings,
+)
 from snapdb.bulk.cutting.part_stamps import FAILED, WRITTEN, PartStamps
 from snapdb.bulk.planning.plan import Part, Plan
 from snapdb.bulk.planning.sources import Channel
 from snapdb.bulk.writing.files import writing
+from snapdb.types import IntArray
 
 INDEX, IMAGES, REPORT, MAPPING = "index.parquet", "images.parquet", "report.csv", "source_to_zarr_mapping.csv"
 """Files beside the stamps."""
@@ -47,11 +56,9 @@ def make_table(part: Part, stamps: PartStamps) -> Any:
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
     columns, sources, count = stamps.columns, part.sources, len(part)
-    # Arrow's own take would load its functions, which workers need for nothing else.
-    own = columns["images"].tolist()
+    own, failed = columns["images"], columns["failed"]
     tiles = [",".join(Path(c.data.path).name for c in channels) for channels in part.image_sets]
     ids = [",".join(c.image_id for c in channels if c.image_id) for channels in part.image_sets]
-    states = from_texts(FAILED if failed else WRITTEN for failed in columns["failed"].tolist())
     given = sources.source_id
     found: dict[str, Any] = {
         "source_id": given if isinstance(given, pa.Array) else from_texts(given),
@@ -63,9 +70,9 @@ def make_table(part: Part, stamps: PartStamps) -> Any:
         "diameter_arcsec": from_numbers(sources.arcsec, nan_is_null=True),
         "size": columns["size"],
         "pixel_scale": columns["pixel_scale"],
-        "images": _to_lists([part.image_numbers[i] for i in own]),
-        "image_ids": from_texts([ids[i] for i in own]),
-        "tile": from_texts([tiles[i] for i in own]),
+        "images": _to_lists(part.image_numbers, own),
+        "image_ids": take_texts(from_texts(ids), own),
+        "tile": take_texts(from_texts(tiles), own),
     }
     found |= {n: columns[n] for n in ("x0", "y0", "offset_x", "offset_y")}
     found |= {f"ctype{i}": repeat_text(name, count) for i, name in enumerate(_CTYPES, 1)}
@@ -74,7 +81,8 @@ def make_table(part: Part, stamps: PartStamps) -> Any:
     found |= {n: columns[n] for n in ("outside_fraction", "masked_fraction")}
     hdus = columns.get("hdu", np.full(count, -1))
     found |= {"file": from_texts(columns["file"]), "hdu": np.asarray(hdus, np.int32)}
-    found |= {"status": states, "reason": from_texts(columns["reason"])}
+    found["status"] = take_texts(from_texts([WRITTEN, FAILED]), failed.astype(np.int64))
+    found["reason"] = from_texts(columns["reason"])
     arrays = [from_numbers(c) if isinstance(c, np.ndarray) else c for c in found.values()]
     return _join(list(found), arrays)
 
@@ -90,13 +98,16 @@ def _join(names: Sequence[str], arrays: Sequence[Any]) -> Any:
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _to_lists(numbers: Sequence[Sequence[int]]) -> Any:
-    """Make a column of lists of small whole numbers."""
+def _to_lists(groups: Sequence[Sequence[int]], own: IntArray) -> Any:
+    """Make a column of lists of small whole numbers: in each row one of the groups."""
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
-    offsets = np.cumsum([0, *map(len, numbers)]).astype(np.int32)
-    values = np.array([n for group in numbers for n in group], np.int32)
-    return pa.ListArray.from_arrays(from_numbers(offsets), from_numbers(values))
+    size = np.array([len(group) for group in groups], np.int64)
+    offsets, begins = np.append(0, np.cumsum(size[own])), np.cumsum(size) - size
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], size[own])
+    every = np.array([n for group in groups for n in group], np.int32)
+    values = every[np.repeat(begins[own], size[own]) + within]
+    return pa.ListArray.from_arrays(from_numbers(offsets.astype(np.int32)), from_numbers(values))
 
 
 def make_images_table(images: Sequence[Channel]) -> Any:

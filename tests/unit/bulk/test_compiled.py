@@ -31,7 +31,7 @@ def test_it_is_built_where_it_can_be() -> None:
     headers = Path(sysconfig.get_path("include"), "Python.h")
     if shutil.which("cc") is None or not headers.exists():
         pytest.skip("no C compiler, or no headers of Python")
-    assert IS_BUILT
+    assert IS_BUILT, "install snapdb again: make setup"
 
 
 @needs_compiled
