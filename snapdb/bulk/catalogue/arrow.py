@@ -17,6 +17,7 @@ from snapdb.types import BoolArray, FloatArray, IntArray, PixelArray
 _AT_ONCE = 65_536
 """Texts that are taken at a time: each of their bytes has a number while they are."""
 _NEW_LINE, _SPACE, _TILDE = b"\n ~"
+_OF_NUMBERS = np.isin(np.arange(256), list(b"0123456789+-.eEnaNifINFtyTYA "))
 
 
 def from_numbers(values: Any, *, nan_is_null: bool = False, there: BoolArray | None = None) -> Any:
@@ -121,8 +122,8 @@ def to_floats(column: Any) -> FloatArray | None:
     from pyarrow import csv  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
     lengths, content = view_texts(column)
-    if not len(column) or lengths.min() == 0 or content.min() < _SPACE:  # an empty line, or a text of several
-        return None
+    if not len(column) or lengths.min() == 0 or not _OF_NUMBERS[content].all():
+        return None  # there may be no line of it, or several, or what is a number to Arrow alone
     lines = np.insert(content, np.cumsum(lengths), _NEW_LINE)
     try:
         table = csv.read_csv(

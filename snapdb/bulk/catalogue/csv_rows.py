@@ -37,11 +37,14 @@ class CsvRows:
         self.units = {}
         self._path = path
         heading, self._is_bare = self._read_heading()
+        self._is_bare = self._is_bare and "\r" not in heading.rstrip(
+            "\r"
+        )  # where lines end so, there are others
         self._separator = max(_SEPARATORS, key=heading.count)
         if self._is_bare:
             names = next(reader([heading], delimiter=self._separator), [])
-        elif heading.isascii() and '"' not in heading:  # Arrow would read the first megabyte for it
-            names = heading.rstrip("\r").split(self._separator)
+        elif _is_plain(heading):  # Arrow would read the first megabyte for it
+            names = heading.removesuffix("\r").split(self._separator)
         else:
             with self._open([], deque()) as opened:
                 names = opened.schema.names
@@ -125,3 +128,9 @@ class CsvRows:
         with pa.input_stream(self._path, compression="detect") as file:
             heading, mark, _ = file.read(_BLOCK).partition(b"\n")
         return heading.decode("utf-8-sig", "replace"), bool(heading) and not mark
+
+
+def _is_plain(heading: str) -> bool:
+    """Say whether a line is the heading and need only be split: no empty line, quotes, or ends of lines."""
+    line = heading.removesuffix("\r")
+    return bool(line) and line.isascii() and not set(line) & set('"\r')

@@ -1,1 +1,5 @@
-"""The pixels of a part: `windows` out of planes, `stamps`, `companions` (noise, flags), `local_wcs`."""
+"""The pixels of a part.
+
+`plane_windows` reads them, `windows` cuts them, `layers` brings those of one image to the stamps' size,
+`stamps` makes stamps of layers; `companions` are noise and flags, `local_wcs` a stamp's world coordinates.
+"""

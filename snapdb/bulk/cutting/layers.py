@@ -93,7 +93,7 @@ class LayerMaker:
         from snapdb.bulk.shape.compiled import can_resample
 
         for run in self._runs(channel, places):
-            if self._convert is None and can_resample(run.rows):
+            if self._convert is None and can_resample(run.rows, steps.resolution):
                 yield from self._make_at_once(channel, run, steps)
                 continue
             for chosen in run.split(np.arange(len(run))) if in_order else run.by_size():

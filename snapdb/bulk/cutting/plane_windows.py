@@ -1,11 +1,10 @@
-"""What gives the stored pixels of windows of one plane: its file, mapped or read, or boxes of it.
+"""What gives the stored pixels of windows of one plane.
 
-Of a plain file the rows with the windows are read at once where they are few, else it is mapped into
-memory. Other files (compressed, remote) are read box by box, each box covering windows that lie together,
+Of a plain file the rows with the windows are read at once where they are few, else the rows of each
+window. Other files (compressed, remote) are read box by box, each box covering windows that lie together,
 by the plan that :mod:`snapdb.formats.plan` makes.
 """
 
-import mmap
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -17,8 +16,10 @@ import numpy as np
 
 from snapdb.bulk.planning.sources import PlaneFile, stamp_of
 from snapdb.errors import ChangedFileError, CorruptFileError, StorageError
+from snapdb.formats.plan import find_rows
+from snapdb.formats.rows import announce_rows
 from snapdb.formats.unwrap import open_file
-from snapdb.model.layout import Codec, Container, PlaneLayout
+from snapdb.model.layout import Codec, Container
 from snapdb.model.url import is_url
 from snapdb.pixels.box import Box
 from snapdb.types import IntArray, PixelArray
@@ -26,10 +27,9 @@ from snapdb.types import IntArray, PixelArray
 BOX_PX = 4 * 2**20
 """Pixels of a box that is read to cut several windows from."""
 BAND_BYTES = 24 * 2**20
-"""Most that is read at once of a plain file: rows that are read lie in the processor's cache and in
-few pages, where those of a mapping must be looked for one by one."""
-_bands: deque[PixelArray] = deque()
-"""Memory that rows were read into, and are again: the system would clear it each time."""
+"""Most that is read at once of a plain file."""
+_bands: deque[PixelArray] = deque(maxlen=2)
+"""Memory that rows were read into, and are again, for the system would clear it; of a few threads."""
 
 
 class Windows(Protocol):
@@ -38,6 +38,9 @@ class Windows(Protocol):
     @property
     def rows(self) -> "tuple[PixelArray, int] | None":
         """Whole rows of the plane that hold the boxes, and the number of the first, where there are such."""
+
+    def check(self) -> None:
+        """See that the file is still the one that was described."""
 
     def prepare(self, boxes: IntArray) -> None:
         """Get ready for boxes, rows of left, bottom, right, top."""
@@ -48,7 +51,7 @@ class Windows(Protocol):
 
 @contextmanager
 def open_windows(file: PlaneFile) -> Iterator[Windows]:
-    """Open a plane to cut windows from: mapped where it is plain, else to be read box by box.
+    """Open a plane to cut windows from.
 
     Parameters
     ----------
@@ -68,10 +71,8 @@ def open_windows(file: PlaneFile) -> Iterator[Windows]:
     layout = file.layout
     if layout.codec is Codec.RAW and layout.container is Container.PLAIN and not is_url(file.path):
         with open_file(file.path) as stream, _lend_band() as band:
-            _check_plain(file, stream)
-            yield PlainWindows(file.path, stream, layout, band)
+            yield PlainWindows(file, stream, band)
         return
-    _check_unchanged(file)
     yield ReadWindows(file)
 
 
@@ -88,30 +89,6 @@ def _lend_band() -> Iterator[PixelArray]:
         _bands.append(band)
 
 
-def _check_plain(file: PlaneFile, stream: BinaryIO) -> None:
-    """See that a plain file is the one that was described, and holds the whole plane."""
-    layout, known = file.layout, file.record
-    found = os.fstat(stream.fileno())
-    now = found.st_size, found.st_mtime_ns
-    if known is not None and now != (known.file_size, known.file_mtime_ns):
-        msg = f"{file.path} has changed since it was registered; `snapdb ingest --update` indexes it again"
-        raise ChangedFileError(msg, path=file.path)
-    end = layout.offset + layout.width * layout.height * int(layout.stored_dtype[2:])
-    if end > found.st_size:
-        missing = end - found.st_size
-        msg = f"{file.path}: plane {layout.name!r} ends {missing} bytes beyond the end of the file"
-        raise CorruptFileError(msg, path=file.path, plane=layout.name)
-    if file.stamp not in (None, now):
-        raise _changed(file)
-
-
-def _check_unchanged(file: PlaneFile) -> None:
-    """See that a file that is read by boxes is the one that was described."""
-    now = stamp_of(file.path)
-    if None not in (file.stamp, now) and now != file.stamp:
-        raise _changed(file)
-
-
 def _changed(file: PlaneFile) -> ChangedFileError:
     msg = (
         f"{file.path} has changed since the run began, so that its stamps would not be those of one image; "
@@ -123,86 +100,111 @@ def _changed(file: PlaneFile) -> ChangedFileError:
 class PlainWindows:
     """Windows of a plane that lies in a file as it is.
 
+    Nothing is mapped into memory: a file that is cut short meanwhile would end the process.
+
     Parameters
     ----------
-    path : str
-        Of the file, for messages.
+    file : PlaneFile
+        The plane.
     stream : binary file
-        Open for reading; it must be as long as the plane says.
-    layout : PlaneLayout
-        Where it lies in the file.
+        Open for reading.
     band : array of uint8
         What rows are read into.
+
+    Raises
+    ------
+    ChangedFileError, CorruptFileError
+        As :meth:`check`.
     """
 
-    def __init__(self, path: str, stream: BinaryIO, layout: PlaneLayout, band: PixelArray) -> None:
-        self._path = path
+    def __init__(self, file: PlaneFile, stream: BinaryIO, band: PixelArray) -> None:
+        self._file, self._layout = file, file.layout
         self._stream = stream
-        self._layout = layout
         self._band = band
-        self._mapping: mmap.mmap | None = None
-        self._rows: PixelArray
+        self._rows: PixelArray | None = None
         self._first = 0
+        self.check()
 
     @property
-    def rows(self) -> tuple[PixelArray, int]:
-        """The rows that :meth:`prepare` found, and the number of the first."""
-        return self._rows, self._first
+    def rows(self) -> tuple[PixelArray, int] | None:
+        """The rows that :meth:`prepare` read, and the number of the first; None where windows are apart."""
+        return None if self._rows is None else (self._rows, self._first)
+
+    def check(self) -> None:
+        """See that the file is the one that was described, and holds the whole plane."""
+        file, layout, known = self._file, self._layout, self._file.record
+        found = os.fstat(self._stream.fileno())
+        now = found.st_size, found.st_mtime_ns
+        if known is not None and now != (known.file_size, known.file_mtime_ns):
+            msg = (
+                f"{file.path} has changed since it was registered; `snapdb ingest --update` indexes it again"
+            )
+            raise ChangedFileError(msg, path=file.path)
+        end = layout.offset + layout.width * layout.height * layout.stored_bytes
+        if end > found.st_size:
+            missing = end - found.st_size
+            msg = f"{file.path}: plane {layout.name!r} ends {missing} bytes beyond the end of the file"
+            raise CorruptFileError(msg, path=file.path, plane=layout.name)
+        if file.stamp not in (None, now):
+            raise _changed(file)
 
     def prepare(self, boxes: IntArray) -> None:
-        """Read the rows of the boxes where they are few; else let the system fetch them."""
+        """Read the rows of the boxes where they are few; else tell the system which will be read."""
         layout = self._layout
-        itemsize = int(layout.stored_dtype[2:])
-        stride = layout.width * itemsize
         bottom, top = int(boxes[:, 1].min()), int(boxes[:, 3].max())
-        held = (top - bottom) * stride
-        wanted = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sum()) * itemsize
+        held = (top - bottom) * layout.width * layout.stored_bytes
+        wanted = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sum()) * layout.stored_bytes
         if held <= min(len(self._band), 4 * wanted):
             self._read(bottom, top)
             return
-        mapping = self._map()
-        if held <= 16 * wanted:
-            begin = layout.offset + bottom * stride
-            page = begin // mmap.PAGESIZE * mmap.PAGESIZE
-            mapping.madvise(mmap.MADV_WILLNEED, page, begin + held - page)
+        self._rows = None
+        for left, low, right, high in boxes.tolist():
+            place = find_rows(layout, Box(left, low, right - left, high - low))
+            announce_rows(self._stream.fileno(), [place], high - low)
 
     def copy(self, index: int, out: PixelArray, box: tuple[int, int, int, int]) -> None:  # noqa: ARG002
         """Copy a box."""
         left, bottom, right, top = box
-        out[...] = self._rows[bottom - self._first : top - self._first, left:right]
+        if self._rows is None:
+            out[...] = self._read_box(Box(left, bottom, right - left, top - bottom))
+        else:
+            out[...] = self._rows[bottom - self._first : top - self._first, left:right]
 
     def _read(self, bottom: int, top: int) -> None:
         """Read rows of the plane."""
         layout = self._layout
-        kind = np.dtype(layout.stored_dtype)
-        size = (top - bottom) * layout.width * kind.itemsize
-        self._rows = self._band[:size].view(kind).reshape(top - bottom, layout.width)
+        stride = layout.width * layout.stored_bytes
+        held = self._band[: (top - bottom) * stride]
+        with self._reading():
+            self._stream.seek(layout.offset + bottom * stride)
+            found = self._stream.readinto(held.data)  # type: ignore[attr-defined]
+        self._see(found, len(held))
+        self._rows = held.view(np.dtype(layout.stored_dtype)).reshape(top - bottom, layout.width)
         self._first = bottom
-        into = self._rows.data.cast("B")
-        try:
-            self._stream.seek(layout.offset + bottom * layout.width * kind.itemsize)
-            found = self._stream.readinto(into)  # type: ignore[attr-defined]
-        except OSError as err:
-            msg = f"{self._path} cannot be read: {err.strerror or err}"
-            raise StorageError(msg, path=self._path) from err
-        if found != len(into):
-            msg = f"{self._path} ends {len(into) - found} bytes before it should; it is being written?"
-            raise CorruptFileError(msg, path=self._path, plane=layout.name)
 
-    def _map(self) -> mmap.mmap:
-        """Look into the whole plane where it lies."""
-        if self._mapping is None:
-            try:
-                self._mapping = mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_READ)
-            except (OSError, ValueError) as err:
-                msg = f"{self._path} cannot be mapped into memory: {err}"
-                raise StorageError(msg, path=self._path) from err
-        layout = self._layout
-        self._rows = np.ndarray(
-            layout.shape, np.dtype(layout.stored_dtype), buffer=self._mapping, offset=layout.offset
-        )
-        self._first = 0
-        return self._mapping
+    def _read_box(self, box: Box) -> PixelArray:
+        """Read a box row by row."""
+        begin, stride, length = find_rows(self._layout, box)
+        end, descriptor = begin + box.height * stride, self._stream.fileno()
+        with self._reading():
+            content = b"".join([os.pread(descriptor, length, at) for at in range(begin, end, stride)])
+        self._see(len(content), box.height * length)
+        return np.frombuffer(content, np.dtype(self._layout.stored_dtype)).reshape(box.shape)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say in this package's words why the file cannot be read."""
+        try:
+            yield
+        except OSError as err:
+            msg = f"{self._file.path} cannot be read: {err.strerror or err}"
+            raise StorageError(msg, path=self._file.path) from err
+
+    def _see(self, found: int, expected: int) -> None:
+        """See that as much was read as there should be."""
+        if found != expected:
+            msg = f"{self._file.path} ends {expected - found} bytes before it should; it is being written?"
+            raise CorruptFileError(msg, path=self._file.path, plane=self._layout.name)
 
 
 class ReadWindows:
@@ -217,10 +219,17 @@ class ReadWindows:
     def __init__(self, file: PlaneFile) -> None:
         self._file = file
         self._parts: list[tuple[PixelArray, int, int]] = []
+        self.check()
 
     @property
     def rows(self) -> None:
         """None: boxes are read."""
+
+    def check(self) -> None:
+        """See that the file is the one that was described."""
+        now = stamp_of(self._file.path)
+        if None not in (self._file.stamp, now) and now != self._file.stamp:
+            raise _changed(self._file)
 
     def prepare(self, boxes: IntArray) -> None:
         """Read all boxes, those that lie together at once."""

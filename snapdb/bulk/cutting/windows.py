@@ -131,6 +131,7 @@ def iter_runs(file: PlaneFile, places: Places) -> Iterator[Run]:
             )
             windows.prepare(boxes)
             yield Run(run, places, boxes, windows, file.layout)
+            windows.check()  # so that all that was cut is of one image
 
 
 def iter_windows(

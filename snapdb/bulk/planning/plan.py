@@ -24,8 +24,6 @@ from snapdb.types import BoolArray, FloatArray, IntArray
 
 WINDOW_BYTES = 2**31
 """A window whose float32 pixels take more is refused."""
-_LAYOUT = b"2"
-"""Changes when the same plan gives other bytes than before: who resumes goes on as the run began."""
 """Ids that are texts at a time."""
 OFF_IMAGE, NO_SIZE, TOO_LARGE, NO_IMAGE = "off_image", "no_size", "too_large", "no_image"
 
@@ -156,7 +154,7 @@ class Plan:
 
     def digest(self) -> str:
         """Give a text that changes with the sources, their order, their images and their parts."""
-        made = hashlib.blake2b(_LAYOUT, digest_size=16)
+        made = hashlib.blake2b(digest_size=16)
         for name in _NUMBERS:
             made.update(np.ascontiguousarray(getattr(self.sources, name)).data)
         for held in view_texts(self.sources.source_id):

@@ -9,6 +9,7 @@ import numpy as np
 
 from snapdb.bulk.cutting.part_stamps import FAILED
 from snapdb.bulk.reading.fits_files import find_source, read_source
+from snapdb.bulk.writing.shards import check_shards
 from snapdb.bulk.writing.table import IMAGES, INDEX
 from snapdb.errors import ConfigError, NotFoundError, ObjectMissingError, UnknownFormatError, UsageError
 from snapdb.types import BoolArray, IntArray, PixelArray
@@ -40,6 +41,8 @@ class RunFolder:
         If there is no such folder.
     UnknownFormatError
         If no complete run is in it.
+    CorruptFileError
+        If some of its stamps are gone.
     ConfigError
         If zarr or pyarrow is not installed.
     """
@@ -52,6 +55,7 @@ class RunFolder:
         if not (self.path / INDEX).is_file():
             msg = f"{path} holds no {INDEX}: it is no run of bulk cutouts, or an unfinished one; resume it"
             raise UnknownFormatError(msg, path=str(path))
+        check_shards(self.path)
         self._table = _read_parquet(self.path / INDEX)
 
     def __len__(self) -> int:

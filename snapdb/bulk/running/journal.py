@@ -7,17 +7,43 @@ files that it names have their size and checksum: so a run may be killed at any 
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from snapdb.bulk.settings.config import Config
+from snapdb.bulk.shape.compiled import is_there
 from snapdb.bulk.writing.files import WrittenFile, checksum, write_file
-from snapdb.bulk.writing.shards import FLAGS, IMAGES, NOISE
+from snapdb.bulk.writing.shards import FLAGS, IMAGES, LAYOUT, NOISE
 from snapdb.errors import ConflictError, CorruptFileError
 
 FOLDER, RUN = "run", "run.json"
 _FILES = b"snapdb.files"
 _READ_BYTES = 16 * 2**20
+_DIFFERENCES = {
+    "settings": "with other settings",
+    "layout": "of another version of snapdb",
+    "compiled": "begun with compiled code where there is none now, or the other way round",
+    "plan": "with another catalogue or other images",
+}
+"""Fact -> what is said of a run in which it differs."""
+_OF_MAKING = ("layout", "compiled")
+
+
+def describe_run(config: Config) -> dict[str, Any]:
+    """Say what a run is, as far as that is known without its catalogue.
+
+    Parameters
+    ----------
+    config : Config
+        Its settings.
+
+    Returns
+    -------
+    dict
+        ``settings``, their digest; ``layout`` and ``compiled``, how stamps are made.
+    """
+    return {"settings": config.digest(), "layout": LAYOUT, "compiled": is_there()}
 
 
 class Journal:
@@ -33,6 +59,10 @@ class Journal:
         self.output = folder
         self.folder = folder / FOLDER
 
+    def is_there(self) -> bool:
+        """Say whether a run has begun in the folder."""
+        return (self.folder / RUN).exists()
+
     def read_run(self) -> dict[str, Any] | None:
         """Give what was said when the run began; None where there is none.
 
@@ -42,11 +72,12 @@ class Journal:
             If it cannot be read.
         """
         path = self.folder / RUN
-        if not path.exists():
+        if not self.is_there():
             return None
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as err:
+            found: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+            found["status"]  # without which it says nothing
+        except (OSError, ValueError, TypeError, KeyError) as err:
             msg = f"{path} cannot be read ({err}); choose another folder, or ask to overwrite the run"
             raise CorruptFileError(msg, path=str(path)) from err
         return found
@@ -62,21 +93,43 @@ class Journal:
         Parameters
         ----------
         facts : dict
-            ``settings`` and ``plan``, digests.
+            Those that :meth:`find_difference` looks at.
 
         Raises
         ------
         ConflictError
             If it is another run; the message says in what.
         """
+        name = self.find_difference(facts)
+        if name is not None:
+            msg = (
+                f"{self.output} holds a run {_DIFFERENCES[name]}: it cannot be resumed; choose another "
+                "folder, or replace it (run(overwrite=True), --overwrite)"
+            )
+            raise ConflictError(msg, path=str(self.output), differs=name)
+
+    def find_difference(self, facts: Mapping[str, Any]) -> str | None:
+        """Name the first fact in which the run that is there is another one.
+
+        Parameters
+        ----------
+        facts : dict
+            Those of :func:`describe_run`, and ``plan``, its digest. How stamps are made no longer counts
+            when a run is complete.
+
+        Returns
+        -------
+        str or None
+            None where it is the same.
+        """
         known = self.read_run() or {}
-        for name, text in (("settings", "other settings"), ("plan", "another catalogue or other images")):
-            if known.get(name) != facts[name]:
-                msg = (
-                    f"{self.output} holds a run with {text}: it cannot be resumed; choose another folder, or "
-                    "replace it (run(overwrite=True), --overwrite)"
-                )
-                raise ConflictError(msg, path=str(self.output), differs=name)
+        for name in (n for n in _DIFFERENCES if n in facts):
+            if known.get(name) == facts[name]:
+                continue
+            if name in _OF_MAKING and known.get("status") == "completed":
+                return None
+            return name
+        return None
 
     def path_of(self, index: int) -> Path:
         """Give the file of a part."""

@@ -16,7 +16,7 @@ from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.running.closing import Failure, finish_run, read_failed, tell_reasons
 from snapdb.bulk.running.folder import check_archive, check_call, check_folder, choose_output
 from snapdb.bulk.running.helpers import Helpers, count_cores, start_early
-from snapdb.bulk.running.journal import Journal
+from snapdb.bulk.running.journal import Journal, describe_run
 from snapdb.bulk.running.lock import lock_output
 from snapdb.bulk.running.progress import OnProgress, Progress, ProgressReport, to_listener
 from snapdb.bulk.running.work import PartResult
@@ -29,7 +29,7 @@ from snapdb.bulk.running.workers import (
     run_on_dask,
 )
 from snapdb.bulk.settings.config import Config
-from snapdb.bulk.writing.shards import write_group
+from snapdb.bulk.writing.shards import check_shards, write_group
 from snapdb.bulk.writing.table import IMAGES, INDEX, MAPPING, REPORT, make_images_table, write_parquet
 from snapdb.errors import SnapdbError
 
@@ -224,10 +224,10 @@ class Orchestrator:
 
         Whether its catalogue and images are the same is seen when it is resumed.
         """
-        known = Journal(self.output).read_run()
-        return (
-            known is not None and known["status"] != "completed" and known["settings"] == self.config.digest()
-        )
+        journal = Journal(self.output)
+        known = journal.read_run()
+        is_open = known is not None and known["status"] != "completed"
+        return is_open and journal.find_difference(describe_run(self.config)) is None
 
     def get_progress(self) -> dict[str, Any]:
         """Say how far the run is.
@@ -264,7 +264,7 @@ class Orchestrator:
     ) -> dict[str, Any]:
         """Do what is planned, and join the tables at the end."""
         journal = Journal(self.output)
-        facts: dict[str, Any] = {"settings": self.config.digest(), "plan": plan.digest(), "status": "running"}
+        facts: dict[str, Any] = describe_run(self.config) | {"plan": plan.digest(), "status": "running"}
         facts |= {"stamps": len(plan), "parts": plan.part_count, "parameters": self.config.parameters()}
         done = self._prepare(journal, facts, plan, recipe, resume=resume, overwrite=overwrite)
         if done is None:
@@ -299,17 +299,18 @@ class Orchestrator:
         overwrite: bool,
     ) -> set[int] | None:
         """Make the folder, or see what is in it; None where all is done already."""
-        known = journal.read_run()
-        if known is not None and resume:
+        known = journal.read_run() if resume else None
+        if known is not None:
             journal.check(facts)
             journal.tidy()
             if known["status"] == "completed":
                 journal.close(plan.part_count)  # which may have been killed in the middle of that
+                check_shards(self.output)
                 return None
             done = journal.done(plan.part_count)
         else:
             is_zarr = recipe.output_format == "zarr"
-            check_folder(self.output, is_run=known is not None, overwrite=overwrite, is_zarr=is_zarr)
+            check_folder(self.output, is_run=journal.is_there(), overwrite=overwrite, is_zarr=is_zarr)
             done = set()
         journal.write_run(facts)  # first, so that what is left of a run that was killed is known as one
         if recipe.output_format == "zarr":

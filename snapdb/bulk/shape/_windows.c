@@ -83,22 +83,27 @@ INLINE void weigh(const float *restrict rows, int32_t ring, int64_t width, const
     const float *w = axis->weights + output * axis->taps;
     const int64_t first = ring ? axis->first[output] % ring : axis->first[output];
 #define ROW(k) (rows + (first + (k) - (ring && first + (k) >= ring ? ring : 0)) * width)
-    const float *a = ROW(0);
     if (axis->taps == 2) {
-        const float *b = ROW(1);
+        const float *a = ROW(0), *b = ROW(1);
         for (int64_t i = 0; i < width; i++)
             out[i] = w[0] * a[i] + w[1] * b[i];
     } else if (axis->taps == 3) {
-        const float *b = ROW(1), *c = ROW(2);
+        const float *a = ROW(0), *b = ROW(1), *c = ROW(2);
         for (int64_t i = 0; i < width; i++)
             out[i] = w[0] * a[i] + w[1] * b[i] + w[2] * c[i];
     } else {
+        int64_t k = 0;
         for (int64_t i = 0; i < width; i++)
-            out[i] = w[0] * a[i];
-        for (int64_t k = 1; k < axis->taps; k++) {
-            const float *b = ROW(k);
+            out[i] = 0.0f;
+        for (; k + 4 <= axis->taps; k += 4) { /* by fours: quicker, and many taps lose fewer digits */
+            const float *p = ROW(k), *q = ROW(k + 1), *r = ROW(k + 2), *s = ROW(k + 3);
             for (int64_t i = 0; i < width; i++)
-                out[i] += w[k] * b[i];
+                out[i] += (w[k] * p[i] + w[k + 1] * q[i]) + (w[k + 2] * r[i] + w[k + 3] * s[i]);
+        }
+        for (; k < axis->taps; k++) {
+            const float *p = ROW(k);
+            for (int64_t i = 0; i < width; i++)
+                out[i] += w[k] * p[i];
         }
     }
 #undef ROW

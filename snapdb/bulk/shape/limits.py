@@ -28,7 +28,7 @@ ZSCALE_GROW = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Extremes:
-    """The least and the greatest pixels of rows; those of a row with NaN are NaN."""
+    """The least and the greatest pixels of rows, not both finite where a pixel is missing."""
 
     least: Floats
     """Shape (N,)."""

@@ -228,7 +228,8 @@ def _weigh(stamps: Floats, out: Floats, kernel: str, *, conserve: bool, factor: 
     Stamp by stamp, so that what is made of one does not depend on its neighbours, not in the last bit.
     """
     number, ny, nx = stamps.shape
-    if ny == nx and can_resample(stamps) and out.flags.c_contiguous:
+    fits = out.dtype == np.float32 and out.flags.c_contiguous
+    if ny == nx and fits and can_resample(stamps, out.shape[1]):
         rows = stamps.reshape(-1, nx)
         windows = np.stack([np.zeros(number, np.int64), np.arange(number) * ny, np.full(number, nx)], axis=1)
         resample_windows(rows, windows, out.shape[1], kernel, conserve=conserve, factor=factor, out=out)

@@ -64,7 +64,7 @@ def check_method(method: str) -> str:
     return name
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=32)
 def make_weights(size: int, resolution: int, method: str = "bilinear", *, conserve: bool = False) -> Floats:
     """Make the matrix that takes one axis to another number of pixels.
 
@@ -105,7 +105,7 @@ def make_weights(size: int, resolution: int, method: str = "bilinear", *, conser
     return made
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def make_bands(
     size: int, resolution: int, across: int, method: str = "bilinear", *, conserve: bool = False
 ) -> tuple[Band, ...]:

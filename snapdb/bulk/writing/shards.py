@@ -6,7 +6,7 @@ long it is, then a checksum of that. So any Zarr reader takes them, and none is 
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,13 @@ import numpy as np
 
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.writing.files import checksum, write_file
+from snapdb.errors import CorruptFileError
 from snapdb.types import PixelArray
 
 IMAGES, NOISE, FLAGS = "images", "noise", "flags"
 DIMENSIONS = ("stamp", "y", "x", "channel")
+LAYOUT = 2
+"""Changes when the same plan gives other bytes or files than before: such a run is not gone on with."""
 _SEPARATOR = "."
 """Of the numbers in a shard's name: with "/" each shard would have three folders of its own."""
 _LEVEL = {"lz4": 1, "zstd": 1}
@@ -137,6 +140,45 @@ def shard_path(folder: Path, name: str, index: int, axes: int) -> Path:
         Of the array.
     """
     return folder / name / _SEPARATOR.join(("c", str(index), *["0"] * (axes - 1)))
+
+
+def check_shards(folder: Path) -> None:
+    """See that all shards of a complete run are there: readers of Zarr take one that is not for zeros.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the group, or of a run's files, which has no shards.
+
+    Raises
+    ------
+    CorruptFileError
+        If some are gone, or the group cannot be read.
+    """
+    path = folder / "zarr.json"
+    if not path.exists():
+        return
+    try:
+        arrays = json.loads(path.read_text(encoding="utf-8"))["consolidated_metadata"]["metadata"]
+        wanted = [folder / name / key for name, array in arrays.items() for key in _list_keys(array)]
+    except (OSError, ValueError, LookupError, TypeError) as err:
+        msg = f"{path} cannot be read ({err}): it is no group of stamps any more; make them again"
+        raise CorruptFileError(msg, path=str(path)) from err
+    gone = [shard for shard in wanted if not shard.is_file()]
+    if gone:
+        msg = (
+            f"{folder} has lost {len(gone)} of its {len(wanted)} shards, such as {gone[0]}: their stamps "
+            "would be read as zeros; make them again (run(overwrite=True), --overwrite)"
+        )
+        raise CorruptFileError(msg, path=str(gone[0]))
+
+
+def _list_keys(array: Mapping[str, Any]) -> list[str]:
+    """Give the names of an array's shards below its folder."""
+    shape, step = array["shape"], array["chunk_grid"]["configuration"]["chunk_shape"][0]
+    between = array["chunk_key_encoding"]["configuration"]["separator"]
+    rest = ["0"] * (len(shape) - 1)
+    return [between.join(("c", str(i), *rest)) for i in range(-(-shape[0] // step))]
 
 
 def make_shard(batches: Iterable[PixelArray], recipe: Recipe) -> Iterator[bytes]:

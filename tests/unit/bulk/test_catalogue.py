@@ -340,3 +340,30 @@ def test_digest_follows_the_content(tmp_path: Path) -> None:
     assert Catalogue.open(frame.copy()).digest() == in_memory
     frame.loc[0, "RA"] = 1.5
     assert Catalogue.open(frame).digest() != in_memory
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SourceID,RA,Dec,diameter_pixel\na,1,2,9\nb,3,4,9\n",
+        "SourceID,RA,Dec,diameter_pixel\r\na,1,2,9\r\nb,3,4,9\r\n",
+        "SourceID,RA,Dec,diameter_pixel\ra,1,2,9\rb,3,4,9\r",
+        "SourceID,RA,Dec,diameter_pixel\ra,1,2,9\rb,3,4,9\n",
+        "SourceID,RA,Dec,diameter_pixel\ra,1,2,9\nb,3,4,9\n",
+        "\nSourceID,RA,Dec,diameter_pixel\na,1,2,9\nb,3,4,9\n",
+        "\r\n\r\nSourceID,RA,Dec,diameter_pixel\r\na,1,2,9\r\nb,3,4,9\r\n",
+        "\ufeffSourceID,RA,Dec,diameter_pixel\na,1,2,9\nb,3,4,9\n",
+        "\ufeff\nSourceID,RA,Dec,diameter_pixel\na,1,2,9\nb,3,4,9\n",
+        '"SourceID","RA","Dec","diameter_pixel"\n"a",1,2,9\n"b",3,4,9\n',
+        "SourceID,RA,Dec,diameter_pixel,größe\na,1,2,9,0\nb,3,4,9,0\n",
+        " SourceID , RA,Dec ,diameter_pixel\na, 1,2 ,9\nb,3,+4,9",
+    ],
+)
+def test_any_ends_of_lines_and_headings(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_bytes(text.encode())
+    sources, problems = read_all(Catalogue.open(path))
+    assert problems == []
+    assert sources["source_id"].tolist() == ["a", "b"]
+    assert sources["ra"].tolist() == [1.0, 3.0]
+    assert sources["dec"].tolist() == [2.0, 4.0]

@@ -16,14 +16,14 @@ from snapdb.bulk import Orchestrator, get_default_config
 from snapdb.bulk.shape import compiled
 from snapdb.bulk.shape.compiled import can_resample, resample_windows
 from snapdb.bulk.shape.resample import resample
-from snapdb.bulk.shape.weights import METHODS
+from snapdb.bulk.shape.weights import METHODS, make_weights
 from tests.unit.bulk.conftest import Tiles
 
 ROWS, ACROSS = 90, 110
 _RNG = np.random.default_rng(20261126)
 _PIXELS = _RNG.normal(10.0, 3.0, (ROWS, ACROSS)).astype(np.float32)
 
-IS_BUILT = can_resample(_PIXELS)
+IS_BUILT = can_resample(_PIXELS, 64)
 needs_compiled = pytest.mark.skipif(not IS_BUILT, reason="no C compiler when it was installed")
 
 
@@ -67,6 +67,24 @@ def test_same_bits_alone_and_in_any_company(side: int) -> None:
     for (x, y, size), stamp in zip(corners.tolist(), stamps, strict=True):
         window = _PIXELS[None, y : y + size, x : x + size]
         assert np.array_equal(resample(window, side)[0], stamp)
+
+
+@pytest.mark.parametrize("kind", [">f4", "<f4", "f8", "f2"])
+def test_any_place_to_write_to(kind: str) -> None:
+    expected = resample(_PIXELS[None, :40, :40], 16)
+    out = np.empty(expected.shape, kind)
+    resample(_PIXELS[None, :40, :40], 16, out=out)
+    np.testing.assert_allclose(out, expected, rtol=1e-3 if kind == "f2" else 2e-6)
+
+
+@needs_compiled
+@pytest.mark.parametrize(("size", "side"), [(4000, 16), (3000, 5), (2000, 64)])
+def test_windows_that_are_much_larger(size: int, side: int) -> None:
+    """Oracle: means over areas in double precision."""
+    pixels = np.asarray(np.random.default_rng(size).normal(1000.0, 1.0, (size, size)), np.float32)
+    (stamp,), _ = resample_windows(pixels, np.array([(0, 0, size)]), side)
+    weights = make_weights(size, side).astype(np.float64)
+    np.testing.assert_allclose(stamp, weights @ pixels.astype(np.float64) @ weights.T, rtol=2e-6)
 
 
 @needs_compiled
@@ -128,12 +146,13 @@ def test_arrays_that_do_not_fit(change: dict[str, Any], message: str) -> None:
 
 
 def test_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not can_resample(None)
-    assert not can_resample(_PIXELS.astype(np.float64))
-    assert not can_resample(_PIXELS.astype(np.int32))
-    assert can_resample(_PIXELS) is can_resample(_PIXELS.astype(">f4")) is IS_BUILT
+    assert not can_resample(None, 64)
+    assert not can_resample(_PIXELS.astype(np.float64), 64)
+    assert not can_resample(_PIXELS.astype(np.int32), 64)
+    assert not can_resample(_PIXELS, 513)
+    assert can_resample(_PIXELS, 64) is can_resample(_PIXELS.astype(">f4"), 64) is IS_BUILT
     monkeypatch.setattr(compiled, "_windows", None)
-    assert not can_resample(_PIXELS)
+    assert not can_resample(_PIXELS, 64)
 
 
 @needs_compiled

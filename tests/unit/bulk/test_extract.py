@@ -1,5 +1,6 @@
 """Windows out of planes, against slicing of the arrays that the files were made of."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from astropy.wcs import WCS
 
 from snapdb import Image
 from snapdb.bulk.cutting.plane_windows import cover
-from snapdb.bulk.cutting.windows import bad_fraction, iter_windows
+from snapdb.bulk.cutting.windows import bad_fraction, iter_runs, iter_windows
 from snapdb.bulk.planning.placing import outside_fraction, place_windows, window_sizes
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import get_wcs, read_channels
@@ -150,6 +151,43 @@ def test_a_file_that_was_cut_short_is_said(tmp_path: Path) -> None:
     places = place_windows(np.array([100.0]), np.array([10.0]), np.array([31]), channel.data.layout)
     with pytest.raises(CorruptFileError, match="beyond the end"):
         list(iter_windows(channel.data, places))
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_file_that_is_cut_short_meanwhile_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sparse: bool
+) -> None:
+    """And ends no process, however its rows are read."""
+    monkeypatch.setattr("snapdb.bulk.planning.placing.RUN_PX", 1)
+    path = tmp_path / "image.fits"
+    make_file(path, "float32")
+    (channel,) = read_channels(str(path), PLAIN)
+    size = 3 if sparse else 99
+    places = place_windows(np.full(2, 100.0), np.array([20.0, 180.0]), np.full(2, size), channel.data.layout)
+    runs = iter_runs(channel.data, places)
+    first = next(runs)
+    assert (first.rows is None) is sparse
+    with path.open("r+b") as stream:
+        stream.truncate(20_000)
+    with pytest.raises((CorruptFileError, ChangedFileError)):
+        for run in [first, *runs]:
+            run.cut(np.array([0]))
+
+
+@pytest.mark.parametrize("kind", ["float32", "rice", "gzip"])
+def test_a_file_that_is_written_anew_meanwhile_is_said(tmp_path: Path, kind: str) -> None:
+    """In place, after windows were cut: they may be of either image."""
+    path = tmp_path / ("image.fits.gz" if kind == "gzip" else "image.fits")
+    make_file(path, kind)
+    (channel,) = read_channels(str(path), PLAIN)
+    places = place_windows(np.array([100.0]), np.array([10.0]), np.array([31]), channel.data.layout)
+    runs = iter_runs(channel.data, places)
+    next(runs).cut(np.array([0]))
+    content = path.read_bytes()
+    os.utime(path, ns=(0, 0))
+    path.write_bytes(content)
+    with pytest.raises(ChangedFileError, match="has changed since the run began"):
+        next(runs)
 
 
 @pytest.mark.parametrize("kind", ["float32", "rice", "gzip"])

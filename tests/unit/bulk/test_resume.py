@@ -1,6 +1,7 @@
 """Runs that are stopped or killed, and resumed: the same bytes as an undisturbed run's."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -13,10 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from snapdb import bulk
 from snapdb.bulk.running.orchestrator import Orchestrator
 from snapdb.bulk.running.progress import ProgressReport
 from snapdb.bulk.settings.config import Config, get_default_config
-from snapdb.errors import ConflictError, StorageError
+from snapdb.errors import ConflictError, CorruptFileError, ObjectExistsError, StorageError
 
 SCRIPT = """
 import sys
@@ -164,6 +166,53 @@ def test_a_second_run_of_what_is_complete_does_nothing(tiles: Any, tmp_path: Pat
     again = Orchestrator(config, output=tmp_path / "s.zarr").execute(resume=True)
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "s.zarr").rglob("*")} == before
     assert (again["status"], again["written"]) == ("completed", first["written"])
+
+
+@pytest.mark.parametrize("fact", ["layout", "compiled"])
+def test_a_run_that_was_made_otherwise_is_not_gone_on_with(tiles: Any, tmp_path: Path, fact: str) -> None:
+    """Its stamps would be of two kinds; when it is complete, that is no matter."""
+    config = make_config(tiles, tmp_path)
+    run = tmp_path / "s.zarr"
+    Orchestrator(config, output=run).execute()
+    path = run / "run" / "run.json"
+    facts = json.loads(path.read_text())
+    del facts[fact], facts["plan"]  # an earlier version may have told catalogues apart in another way
+    path.write_text(json.dumps(facts))
+    assert Orchestrator(config, output=run).execute(resume=True)["status"] == "completed"
+    path.write_text(json.dumps(facts | {"status": "stopped"}))
+    assert not Orchestrator(config, output=run).can_resume()
+    with pytest.raises(ConflictError, match={"layout": "another version", "compiled": "compiled code"}[fact]):
+        Orchestrator(config, output=run).execute(resume=True)
+    Orchestrator(config, output=run).execute(overwrite=True)
+    assert json.loads(path.read_text())[fact] is not None
+
+
+def test_a_complete_run_that_lost_stamps_is_said(tiles: Any, tmp_path: Path) -> None:
+    """Zarr's readers take a shard that is not there for zeros."""
+    config = make_config(tiles, tmp_path)
+    run = tmp_path / "s.zarr"
+    Orchestrator(config, output=run).execute()
+    (run / "images" / "c.3.0.0.0").unlink()
+    for use in (lambda: bulk.open(run), lambda: Orchestrator(config, output=run).execute(resume=True)):
+        with pytest.raises(
+            CorruptFileError, match=r"lost 1 of its \d+ shards, such as .*c\.3\.0\.0\.0.*overwrite"
+        ):
+            use()
+    Orchestrator(config, output=run).execute(overwrite=True)
+    assert len(bulk.open(run)) > 0
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_a_run_whose_record_cannot_be_read_can_be_replaced(tiles: Any, tmp_path: Path, text: str) -> None:
+    config = make_config(tiles, tmp_path)
+    run = tmp_path / "s.zarr"
+    Orchestrator(config, output=run).execute()
+    (run / "run" / "run.json").write_text(text)
+    with pytest.raises(CorruptFileError, match="ask to overwrite"):
+        Orchestrator(config, output=run).execute(resume=True)
+    with pytest.raises(ObjectExistsError):
+        Orchestrator(config, output=run).execute()
+    assert Orchestrator(config, output=run).execute(overwrite=True)["status"] == "completed"
 
 
 def everything(folder: Path) -> dict[str, tuple[int, str]]:
