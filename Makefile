@@ -17,7 +17,7 @@ help: ## List the targets
 
 setup: $(STAMP) ## Make the virtual environment in .venv and install snapdb into it
 
-$(STAMP): pyproject.toml snapdb/bulk/shape/_windows.c
+$(STAMP): pyproject.toml snapdb/bulk/shape/_windows.c snapdb/bulk/cutting/_rows.c
 	@echo "setting up .venv (the first time takes a minute or two)"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv >/dev/null 2>&1 || \
 	  { $(call apt,python3-venv) && $(PYTHON) -m venv .venv; } || \
@@ -78,4 +78,4 @@ wheel-check: setup ## Build the wheel, install it into a fresh environment and i
 	$(BIN)/python -m pytest tests/packaging -m packaging
 
 clean: ## Remove what can be made again
-	rm -rf snapdb/bulk/shape/*.so .venv build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf snapdb/bulk/*/*.so .venv build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -24,6 +24,29 @@ from snapdb.model.url import is_url
 from snapdb.pixels.box import Box
 from snapdb.types import IntArray, PixelArray
 
+
+def ask_for_rows(descriptor: int, begin: int, stride: int, length: int, out: PixelArray) -> int:
+    """Read pieces of a file as ``read_rows`` does, by a call a piece.
+
+    Parameters
+    ----------
+    descriptor, begin, stride, length, out
+        As there.
+    """
+    ends = range(length, len(out) + 1, length)
+    return sum(
+        os.preadv(descriptor, [out[end - length : end].data], begin + number * stride)
+        for number, end in enumerate(ends)
+    )
+
+
+try:
+    from snapdb.bulk.cutting import _rows
+except ImportError:  # installed where there was no C compiler
+    read_rows = ask_for_rows
+else:
+    read_rows = _rows.read_rows
+
 BOX_PX = 4 * 2**20
 """Pixels of a box that is read to cut several windows from."""
 BAND_BYTES = 24 * 2**20
@@ -185,11 +208,11 @@ class PlainWindows:
     def _read_box(self, box: Box) -> PixelArray:
         """Read a box row by row."""
         begin, stride, length = find_rows(self._layout, box)
-        end, descriptor = begin + box.height * stride, self._stream.fileno()
+        found: PixelArray = np.empty(box.height * length, np.uint8)
         with self._reading():
-            content = b"".join([os.pread(descriptor, length, at) for at in range(begin, end, stride)])
-        self._see(len(content), box.height * length)
-        return np.frombuffer(content, np.dtype(self._layout.stored_dtype)).reshape(box.shape)
+            size = read_rows(self._stream.fileno(), begin, stride, length, found)
+        self._see(size, len(found))
+        return found.view(np.dtype(self._layout.stored_dtype)).reshape(box.shape)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

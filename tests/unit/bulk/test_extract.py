@@ -11,6 +11,7 @@ from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
 from snapdb import Image
+from snapdb.bulk.cutting import plane_windows
 from snapdb.bulk.cutting.plane_windows import cover
 from snapdb.bulk.cutting.windows import bad_fraction, iter_runs, iter_windows
 from snapdb.bulk.planning.placing import outside_fraction, place_windows, window_sizes
@@ -276,3 +277,22 @@ def test_flux_is_in_the_unit_of_the_zero_point(tmp_path: Path) -> None:
     (channel,) = read_channels(str(path), Recipe(flux_unit="nJy"))
     # One nanojansky is 31.4 mag AB but for the rounding of that number: 3631 Jy is 8.9 mag.
     assert channel.factor == pytest.approx(3631e9 * 10 ** (-0.4 * 31.4), rel=1e-9)
+
+
+@pytest.mark.parametrize("read_rows", [plane_windows.read_rows, plane_windows.ask_for_rows])
+def test_pieces_of_a_file(tmp_path: Path, read_rows: Any) -> None:
+    """Oracle: slices of what was written; where the file ends, as many bytes as there are."""
+    content = bytes(range(256)) * 40
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    out = np.zeros(5 * 30, np.uint8)
+    with path.open("rb") as stream:
+        assert read_rows(stream.fileno(), 17, 1000, 30, out) == 150
+        expected = b"".join(content[at : at + 30] for at in range(17, 5017, 1000))
+        assert out.tobytes() == expected
+        assert read_rows(stream.fileno(), len(content) - 1010, 1000, 30, out) == 40
+        assert out.tobytes()[:40] == content[-1010:-980] + content[-10:]
+        assert read_rows(stream.fileno(), 0, 1, 30, np.zeros(0, np.uint8)) == 0
+        closed = stream.fileno()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        read_rows(closed, 0, 1000, 30, out)
