@@ -39,31 +39,11 @@ def test_version_is_said_once_and_twice_alike() -> None:
 def test_wheel_installs_whole(tmp_path: Path) -> None:
     """A wheel in a folder of its own has every module, compiled code and header map, and they import."""
     env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    build = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--wheel-dir",
-        str(tmp_path),
-        str(ROOT),
-    ]
+    pip, site = [sys.executable, "-m", "pip"], tmp_path / "site"
+    build = [*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, env=env, cwd=tmp_path)
     (wheel,) = tmp_path.glob("snapdb-*.whl")
-    site = tmp_path / "site"
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--target",
-        str(site),
-        str(wheel),
-    ]
+    install = [*pip, "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
     subprocess.run(install, check=True, env=env, cwd=tmp_path)
     script = (
         "import importlib, pkgutil, snapdb, sys\n"

@@ -93,8 +93,7 @@ INLINE void weigh(const float *restrict rows, int32_t ring, int64_t width, const
             out[i] = w[0] * a[i] + w[1] * b[i] + w[2] * c[i];
     } else {
         int64_t k = 0;
-        for (int64_t i = 0; i < width; i++)
-            out[i] = 0.0f;
+        memset(out, 0, (size_t)width * sizeof(float));
         for (; k + 4 <= axis->taps; k += 4) { /* by fours: quicker, and many taps lose fewer digits */
             const float *p = ROW(k), *q = ROW(k + 1), *r = ROW(k + 2), *s = ROW(k + 3);
             for (int64_t i = 0; i < width; i++)
@@ -303,10 +302,9 @@ static int read_axis(PyObject *first, PyObject *weights, int64_t size, int64_t s
 /* Look up how an axis of so many pixels is made. */
 static int find_axis(PyObject *axes, int64_t size, int64_t side, Axis *axis)
 {
-    PyObject *first = NULL, *weights = NULL, *pair = NULL, *key = PyLong_FromLongLong(size);
+    PyObject *key = PyLong_FromLongLong(size), *pair = key == NULL ? NULL : PyObject_GetItem(axes, key);
+    PyObject *first = NULL, *weights = NULL;
     int found = -1;
-    if (key != NULL)
-        pair = PyObject_GetItem(axes, key);
     if (pair != NULL && (first = PySequence_GetItem(pair, 0)) != NULL)
         weights = PySequence_GetItem(pair, 1);
     if (weights != NULL)
