@@ -1,32 +1,37 @@
-"""Compiled: pieces of a file."""
+"""Compiled: boxes of a plane that lies in a file row by row."""
 
-from snapdb.types import PixelArray
+from snapdb.types import IntArray, PixelArray
 
-def read_rows(descriptor: int, begin: int, stride: int, length: int, out: PixelArray) -> int:
-    """Read pieces of a file that lie equally far apart.
+def read_boxes(
+    descriptor: int, begin: int, stride: int, boxes: IntArray, out: PixelArray, out_stride: int
+) -> int:
+    """Read boxes, in the order of the rows.
 
     Parameters
     ----------
     descriptor : int
         Of the file, which may be read from any place.
     begin : int
-        Byte at which the first piece begins.
+        Byte at which the first row begins.
     stride : int
-        Bytes from one piece to the next.
-    length : int
-        Bytes of a piece.
-    out : array
-        What is read into, in one piece: as many pieces as have room.
+        Bytes of a row, of which one follows the other.
+    boxes : array of int64, shape (n, 6)
+        Left, bottom, right and top of each box in the rows, the lowest first; x and y of where its first
+        byte goes. Left, right and x are bytes.
+    out : array of uint8
+        What is read into, in one piece.
+    out_stride : int
+        Bytes of a row of it.
 
     Returns
     -------
     int
-        Bytes that were read: fewer than there is room for where the file ends.
+        Bytes that were read: fewer than the boxes have where the file ends.
 
     Raises
     ------
     OSError
         If the disk fails.
     ValueError
-        If the room is not that of whole pieces.
+        If a box does not lie in the rows and in the room, or they are not in the order of rows.
     """

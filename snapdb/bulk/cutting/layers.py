@@ -100,15 +100,13 @@ class LayerMaker:
                 yield self._make_from_batch(channel, run, chosen, steps)
 
     def _make_at_once(self, channel: Channel, run: Run, steps: "Steps") -> Iterator[Layer]:
-        """Make stamps from the image's rows; those with missing pixels or beyond the edge from batches."""
+        """Make stamps from the rows; those with missing pixels from batches."""
         from snapdb.bulk.shape.compiled import resample_windows
 
-        rows, windows = run.rows, run.in_rows()
-        assert rows is not None  # noqa: S101  # for the type checker
         for part in steps.split(len(run)):
             with self._timed("shape"):
                 stamps, extremes = resample_windows(
-                    rows, windows[part], steps.resolution, steps.interpolation,
+                    run.rows, run.squares[part], steps.resolution, steps.interpolation,
                     conserve=steps.conserve, factor=steps.own_factor,
                 )  # fmt: skip
             left = np.flatnonzero(np.isnan(extremes.least))

@@ -1,75 +1,51 @@
 """What gives the stored pixels of windows of one plane.
 
-Of a plain file the rows with the windows are read at once where they are few, else the rows of each
-window. Other files (compressed, remote) are read box by box, each box covering windows that lie together,
-by the plan that :mod:`snapdb.formats.plan` makes.
+Plain files are left to :mod:`~snapdb.bulk.cutting.plain_windows`. Others (compressed, remote) are read box by
+box, each box covering windows that lie together, by the plan that :mod:`snapdb.formats.plan` makes.
 """
 
-import os
-from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from snapdb.bulk.cutting.plain_windows import PlainWindows, changed
 from snapdb.bulk.planning.sources import PlaneFile, stamp_of
-from snapdb.errors import ChangedFileError, CorruptFileError, StorageError
-from snapdb.formats.plan import find_rows
-from snapdb.formats.rows import announce_rows
 from snapdb.formats.unwrap import open_file
 from snapdb.model.layout import Codec, Container
 from snapdb.model.url import is_url
 from snapdb.pixels.box import Box
 from snapdb.types import IntArray, PixelArray
 
-
-def ask_for_rows(descriptor: int, begin: int, stride: int, length: int, out: PixelArray) -> int:
-    """Read pieces of a file as ``read_rows`` does, by a call a piece.
-
-    Parameters
-    ----------
-    descriptor, begin, stride, length, out
-        As there.
-    """
-    ends = range(length, len(out) + 1, length)
-    return sum(
-        os.preadv(descriptor, [out[end - length : end].data], begin + number * stride)
-        for number, end in enumerate(ends)
-    )
-
-
-try:
-    from snapdb.bulk.cutting import _rows
-except ImportError:  # installed where there was no C compiler
-    read_rows = ask_for_rows
-else:
-    read_rows = _rows.read_rows
-
 BOX_PX = 4 * 2**20
 """Pixels of a box that is read to cut several windows from."""
-BAND_BYTES = 24 * 2**20
-"""Most that is read at once of a plain file."""
-_bands: deque[PixelArray] = deque(maxlen=2)
-"""Memory that rows were read into, and are again, for the system would clear it; of a few threads."""
 
 
 class Windows(Protocol):
-    """What gives the stored pixels of boxes inside one plane."""
-
-    @property
-    def rows(self) -> "tuple[PixelArray, int] | None":
-        """Whole rows of the plane that hold the boxes, and the number of the first, where there are such."""
+    """What gives the pixels of boxes inside one plane."""
 
     def check(self) -> None:
         """See that the file is still the one that was described."""
 
-    def prepare(self, boxes: IntArray) -> None:
-        """Get ready for boxes, rows of left, bottom, right, top."""
+    def read(self, boxes: IntArray, corners: IntArray, shape: tuple[int, int]) -> PixelArray:
+        """Read boxes side by side.
 
-    def copy(self, index: int, out: PixelArray, box: tuple[int, int, int, int]) -> None:
-        """Copy the box of that index into an array of its shape."""
+        Parameters
+        ----------
+        boxes : array of int, shape (n, 4)
+            Left, bottom, right and top of each in the plane.
+        corners : array of int, shape (n, 2)
+            x and y of where each begins in what is given.
+        shape : tuple of int
+            Height and width of what is given.
+
+        Returns
+        -------
+        array
+            Pixels, scaled as the header says, undefined between the boxes; good until the next call.
+        """
 
 
 @contextmanager
@@ -93,141 +69,10 @@ def open_windows(file: PlaneFile) -> Iterator[Windows]:
     """
     layout = file.layout
     if layout.codec is Codec.RAW and layout.container is Container.PLAIN and not is_url(file.path):
-        with open_file(file.path) as stream, _lend_band() as band:
-            yield PlainWindows(file, stream, band)
+        with open_file(file.path) as stream, closing(PlainWindows(file, stream)) as windows:
+            yield windows
         return
     yield ReadWindows(file)
-
-
-@contextmanager
-def _lend_band() -> Iterator[PixelArray]:
-    """Have bytes for rows that are read while a block runs."""
-    try:
-        band = _bands.pop()
-    except IndexError:
-        band = np.empty(BAND_BYTES, np.uint8)
-    try:
-        yield band
-    finally:
-        _bands.append(band)
-
-
-def _changed(file: PlaneFile) -> ChangedFileError:
-    msg = (
-        f"{file.path} has changed since the run began, so that its stamps would not be those of one image; "
-        "run again when it is complete"
-    )
-    return ChangedFileError(msg, path=file.path)
-
-
-class PlainWindows:
-    """Windows of a plane that lies in a file as it is.
-
-    Nothing is mapped into memory: a file that is cut short meanwhile would end the process.
-
-    Parameters
-    ----------
-    file : PlaneFile
-        The plane.
-    stream : binary file
-        Open for reading.
-    band : array of uint8
-        What rows are read into.
-
-    Raises
-    ------
-    ChangedFileError, CorruptFileError
-        As :meth:`check`.
-    """
-
-    def __init__(self, file: PlaneFile, stream: BinaryIO, band: PixelArray) -> None:
-        self._file, self._layout = file, file.layout
-        self._stream = stream
-        self._band = band
-        self._rows: PixelArray | None = None
-        self._first = 0
-        self.check()
-
-    @property
-    def rows(self) -> tuple[PixelArray, int] | None:
-        """The rows that :meth:`prepare` read, and the number of the first; None where windows are apart."""
-        return None if self._rows is None else (self._rows, self._first)
-
-    def check(self) -> None:
-        """See that the file is the one that was described, and holds the whole plane."""
-        file, layout, known = self._file, self._layout, self._file.record
-        found = os.fstat(self._stream.fileno())
-        now = found.st_size, found.st_mtime_ns
-        if known is not None and now != (known.file_size, known.file_mtime_ns):
-            msg = (
-                f"{file.path} has changed since it was registered; `snapdb ingest --update` indexes it again"
-            )
-            raise ChangedFileError(msg, path=file.path)
-        end = layout.offset + layout.width * layout.height * layout.stored_bytes
-        if end > found.st_size:
-            missing = end - found.st_size
-            msg = f"{file.path}: plane {layout.name!r} ends {missing} bytes beyond the end of the file"
-            raise CorruptFileError(msg, path=file.path, plane=layout.name)
-        if file.stamp not in (None, now):
-            raise _changed(file)
-
-    def prepare(self, boxes: IntArray) -> None:
-        """Read the rows of the boxes where they are few; else tell the system which will be read."""
-        layout = self._layout
-        bottom, top = int(boxes[:, 1].min()), int(boxes[:, 3].max())
-        held = (top - bottom) * layout.width * layout.stored_bytes
-        wanted = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sum()) * layout.stored_bytes
-        if held <= min(len(self._band), 4 * wanted):
-            self._read(bottom, top)
-            return
-        self._rows = None
-        for left, low, right, high in boxes.tolist():
-            place = find_rows(layout, Box(left, low, right - left, high - low))
-            announce_rows(self._stream.fileno(), [place], high - low)
-
-    def copy(self, index: int, out: PixelArray, box: tuple[int, int, int, int]) -> None:  # noqa: ARG002
-        """Copy a box."""
-        left, bottom, right, top = box
-        if self._rows is None:
-            out[...] = self._read_box(Box(left, bottom, right - left, top - bottom))
-        else:
-            out[...] = self._rows[bottom - self._first : top - self._first, left:right]
-
-    def _read(self, bottom: int, top: int) -> None:
-        """Read rows of the plane."""
-        layout = self._layout
-        stride = layout.width * layout.stored_bytes
-        held = self._band[: (top - bottom) * stride]
-        with self._reading():
-            self._stream.seek(layout.offset + bottom * stride)
-            found = self._stream.readinto(held.data)  # type: ignore[attr-defined]
-        self._see(found, len(held))
-        self._rows = held.view(np.dtype(layout.stored_dtype)).reshape(top - bottom, layout.width)
-        self._first = bottom
-
-    def _read_box(self, box: Box) -> PixelArray:
-        """Read a box row by row."""
-        begin, stride, length = find_rows(self._layout, box)
-        found: PixelArray = np.empty(box.height * length, np.uint8)
-        with self._reading():
-            size = read_rows(self._stream.fileno(), begin, stride, length, found)
-        self._see(size, len(found))
-        return found.view(np.dtype(self._layout.stored_dtype)).reshape(box.shape)
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Say in this package's words why the file cannot be read."""
-        try:
-            yield
-        except OSError as err:
-            msg = f"{self._file.path} cannot be read: {err.strerror or err}"
-            raise StorageError(msg, path=self._file.path) from err
-
-    def _see(self, found: int, expected: int) -> None:
-        """See that as much was read as there should be."""
-        if found != expected:
-            msg = f"{self._file.path} ends {expected - found} bytes before it should; it is being written?"
-            raise CorruptFileError(msg, path=self._file.path, plane=self._layout.name)
 
 
 class ReadWindows:
@@ -241,50 +86,49 @@ class ReadWindows:
 
     def __init__(self, file: PlaneFile) -> None:
         self._file = file
-        self._parts: list[tuple[PixelArray, int, int]] = []
         self.check()
-
-    @property
-    def rows(self) -> None:
-        """None: boxes are read."""
 
     def check(self) -> None:
         """See that the file is the one that was described."""
         now = stamp_of(self._file.path)
         if None not in (self._file.stamp, now) and now != self._file.stamp:
-            raise _changed(self._file)
+            raise changed(self._file)
 
-    def prepare(self, boxes: IntArray) -> None:
-        """Read all boxes, those that lie together at once."""
+    def read(self, boxes: IntArray, corners: IntArray, shape: tuple[int, int]) -> PixelArray:
+        """Read boxes side by side, those that lie together at once."""
         height, width = self._file.layout.tile_shape or (1, 1)
         order = np.argsort(boxes[:, 1], kind="stable")
-        found, outlines = cover(boxes[order], grain=(width, height), size=self._file.layout.shape[::-1])
-        owner = np.empty(len(boxes), np.int64)
-        owner[order] = found
-        arrays = self._read([Box(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in outlines])
-        corners = [(x0, y0) for x0, y0, _, _ in outlines]
-        self._parts = [(arrays[k], *corners[k]) for k in owner.tolist()]
+        owner, outlines = cover(boxes[order], grain=(width, height), size=self._file.layout.shape[::-1])
+        made: PixelArray = np.zeros(shape, self._file.layout.dtype)
+        number = 0
+        for number_of, array in enumerate(self._iter_arrays(outlines)):
+            x0, y0 = outlines[number_of][:2]
+            while number < len(order) and owner[number] == number_of:
+                index = order[number]
+                (x, y), (left, bottom, right, top) = corners[index], boxes[index]
+                found = array[bottom - y0 : top - y0, left - x0 : right - x0]
+                made[y : y + top - bottom, x : x + right - left] = found
+                number += 1
+        return made
 
-    def copy(self, index: int, out: PixelArray, box: tuple[int, int, int, int]) -> None:
-        """Copy a box."""
-        array, dx, dy = self._parts[index]
-        left, bottom, right, top = box
-        out[...] = array[bottom - dy : top - dy, left - dx : right - dx]
-
-    def _read(self, boxes: list[Box]) -> list[PixelArray]:
-        """Read boxes of the plane, opening its file once."""
+    def _iter_arrays(self, outlines: list[tuple[int, int, int, int]]) -> Iterator[PixelArray]:
+        """Read boxes of the plane one after another, opening its file once."""
         file = self._file
+        boxes = [Box(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in outlines]
         if file.record is not None:
             from snapdb.archive.planes import FilePlanes
             from snapdb.storage import LocalStore
 
             planes = FilePlanes([file.record], LocalStore(Path(file.store)))
             name = file.layout.name
-            return [planes.read([name], box)[name] for box in boxes]
+            for box in boxes:
+                yield planes.read([name], box)[name]
+            return
         from snapdb.formats.read import PlaneReader
 
         with PlaneReader(file.path) as reader:
-            return [reader.read(file.layout, box) for box in boxes]
+            for box in boxes:
+                yield reader.read(file.layout, box)
 
 
 def cover(

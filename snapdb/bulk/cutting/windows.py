@@ -1,7 +1,4 @@
-"""Windows out of image planes: many at once, each of its own size, as float32 batches of one size.
-
-Each window is copied straight into its place in a batch, changing byte order and type on the way.
-"""
+"""Windows out of image planes: many at once, each of its own size, as float32 batches of one size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from snapdb.bulk.cutting.plane_windows import ReadWindows, Windows, open_windows
+from snapdb.bulk.cutting.plane_windows import Windows, open_windows
 from snapdb.bulk.planning.placing import number_runs
 from snapdb.bulk.planning.sources import PlaneFile
 from snapdb.bulk.shape.resample import find_missing
-from snapdb.formats.scaling import FLAGS_DTYPE, finish
-from snapdb.model.layout import Meaning, PlaneLayout
 from snapdb.pixels.placing import Places
 from snapdb.types import FloatArray, IntArray, PixelArray
+
+_WIDTH = 1000
+"""Pixels a row of windows that lie side by side; no power of 2, whose rows crowd each other in the cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,26 +23,13 @@ class Run:
 
     index: IntArray
     """Which of the places, shape (n,)."""
-    places: Places
-    boxes: IntArray
-    """Left, bottom, right and top of what is on the image, shape (n, 4)."""
-    windows: Windows
-    layout: PlaneLayout
+    rows: PixelArray
+    """Rows in which the windows lie side by side: 4-byte floats of either byte order, or integers."""
+    squares: IntArray
+    """Where in the rows: x, y and size of each, shape (n, 3)."""
 
     def __len__(self) -> int:
         return len(self.index)
-
-    @property
-    def rows(self) -> PixelArray | None:
-        """Whole rows of the image that hold the windows, where their numbers are the pixels."""
-        found = self.windows.rows
-        return found[0] if found is not None and _is_direct(self.layout) else None
-
-    def in_rows(self) -> IntArray:
-        """Give x, y and size of the windows in :attr:`rows`, shape (n, 3)."""
-        found, places, index = self.windows.rows, self.places, self.index
-        first = 0 if found is None else found[1]
-        return np.stack((places.x0[index], places.y0[index] - first, places.width[index]), axis=1)
 
     def split(self, chosen: IntArray) -> list[IntArray]:
         """Split some of the windows where their size changes.
@@ -54,54 +39,34 @@ class Run:
         chosen : array of int
             Numbers of windows in this run.
         """
-        sizes = self.places.width[self.index[chosen]]
-        return np.split(chosen, np.flatnonzero(np.diff(sizes)) + 1)
+        return np.split(chosen, np.flatnonzero(np.diff(self.squares[chosen, 2])) + 1)
 
     def by_size(self) -> list[IntArray]:
         """Give the numbers of windows of one size together."""
-        return self.split(np.argsort(self.places.width[self.index], kind="stable"))
+        return self.split(np.argsort(self.squares[:, 2], kind="stable"))
 
-    def cut(self, chosen: IntArray, dtype: Any = np.float32) -> PixelArray:
+    def cut(self, chosen: IntArray) -> PixelArray:
         """Copy windows of one size into a batch.
 
         Parameters
         ----------
         chosen : array of int, shape (m,)
             Numbers of windows in this run.
-        dtype : numpy type
-            Of the batch: float32, or an integer type for flags.
 
         Returns
         -------
         array, shape (m, size, size)
             Pixels, scaled as the header says; 0 outside the image.
         """
-        places, rows, layout = self.places, self.index[chosen], self.layout
-        direct = isinstance(self.windows, ReadWindows) or _is_direct(layout)
-        size = int(places.width[rows[0]])
-        shape = (len(rows), size, size)
-        whole = bool(places.is_whole[rows].all())
-        kind = np.dtype(dtype) if direct else np.dtype(layout.stored_dtype)
-        batch = np.empty(shape, kind) if whole else np.zeros(shape, kind)
-        copy, own = self.windows.copy, self.boxes[chosen]
-        if whole:
-            targets: list[list[int]] = []
-            for index, box, window in zip(chosen.tolist(), own.tolist(), batch, strict=True):
-                copy(index, window, box)
-        else:
-            targets = (own - np.stack((places.x0[rows], places.y0[rows]) * 2, axis=1)).tolist()
-            for index, box, window, target in zip(chosen.tolist(), own.tolist(), batch, targets, strict=True):
-                left, bottom, right, top = target
-                copy(index, window[bottom:top, left:right], box)
-        if direct:
-            return batch
-        made = finish(batch, layout).astype(dtype, copy=False)
-        if not whole:
-            _clear_outside(made, targets)
-        return made
+        squares, rows = self.squares[chosen].tolist(), self.rows
+        size = squares[0][2]
+        batch: PixelArray = np.empty((len(squares), size, size), rows.dtype.newbyteorder("="))
+        for (x, y, _), window in zip(squares, batch, strict=True):
+            window[...] = rows[y : y + size, x : x + size]
+        return batch
 
 
-def iter_runs(file: PlaneFile, places: Places) -> Iterator[Run]:
+def iter_runs(file: PlaneFile, places: Places, *, dtype: Any = np.float32) -> Iterator[Run]:
     """Read the pixels of windows of a plane, as many at a time as have room in memory.
 
     Parameters
@@ -109,7 +74,9 @@ def iter_runs(file: PlaneFile, places: Places) -> Iterator[Run]:
     file : PlaneFile
         The plane.
     places : Places
-        Where the windows lie; those that do not touch the plane are left out.
+        Where the windows lie, as high as they are wide; those that do not touch the plane are left out.
+    dtype : numpy type
+        Of the pixels: float32, or an integer type for flags.
 
     Yields
     ------
@@ -126,12 +93,53 @@ def iter_runs(file: PlaneFile, places: Places) -> Iterator[Run]:
         return
     with open_windows(file) as windows:
         for run in np.split(touching, np.flatnonzero(np.diff(number_runs(places.width[touching]))) + 1):
-            boxes = np.stack(
-                (places.left[run], places.bottom[run], places.right[run], places.top[run]), axis=1
-            )
-            windows.prepare(boxes)
-            yield Run(run, places, boxes, windows, file.layout)
+            yield _read(windows, run, places, np.dtype(dtype))
             windows.check()  # so that all that was cut is of one image
+
+
+def _read(windows: Windows, index: IntArray, places: Places, dtype: np.dtype[Any]) -> Run:
+    """Read some windows side by side; 0 outside the image."""
+    size = places.width[index]
+    corners, shape = lay_out(size)
+    boxes = np.stack((places.left, places.bottom, places.right, places.top), axis=1)[index]
+    edges = np.stack((places.x0, places.y0), axis=1)[index]
+    rows = windows.read(boxes, corners + boxes[:, :2] - edges, shape)
+    if dtype != np.float32 or rows.dtype.kind != "f" or rows.dtype.itemsize != 4:
+        rows = rows.astype(dtype, copy=False)
+    for i in np.flatnonzero(~places.is_whole[index]):
+        (x, y), side = corners[i], size[i]
+        left, bottom, right, top = boxes[i] - np.tile(edges[i], 2)
+        window = rows[y : y + side, x : x + side]
+        window[:bottom] = window[top:] = 0
+        window[:, :left] = window[:, right:] = 0
+    return Run(index, rows, np.column_stack((corners, size)))
+
+
+def lay_out(size: IntArray) -> tuple[IntArray, tuple[int, int]]:
+    """Lay windows side by side, those of about the same size in a row of them.
+
+    Parameters
+    ----------
+    size : array of int, shape (n,)
+        Side of each, 1 at least.
+
+    Returns
+    -------
+    corners : array of int, shape (n, 2)
+        x and y of each window's first pixel.
+    shape : tuple of int
+        Height and width of what holds them all.
+    """
+    corners = np.empty((len(size), 2), np.int64)
+    width = max(_WIDTH, int(size.max()))
+    x = y = tallest = 0
+    order = np.argsort(size, kind="stable")
+    for index, side in zip(order.tolist(), size[order].tolist(), strict=True):
+        if x + side > width:
+            x, y = 0, y + tallest
+        corners[index] = x, y
+        x, tallest = x + side, side
+    return corners, (y + tallest, width)
 
 
 def iter_windows(
@@ -144,7 +152,7 @@ def iter_windows(
     file, places
         As :func:`iter_runs`.
     dtype : numpy type
-        Of the batches: float32, or an integer type for flags.
+        As :func:`iter_runs`, of the batches.
 
     Yields
     ------
@@ -158,23 +166,9 @@ def iter_windows(
     ObjectMissingError, ChangedFileError, CorruptFileError, StorageError
         As :func:`iter_runs`.
     """
-    for run in iter_runs(file, places):
+    for run in iter_runs(file, places, dtype=dtype):
         for chosen in run.by_size():
-            yield run.index[chosen], run.cut(chosen, dtype)
-
-
-def _clear_outside(batch: PixelArray, targets: list[list[int]]) -> None:
-    """Make 0 what lies outside the image: scaling has made BZERO of it."""
-    for i, (left, bottom, right, top) in enumerate(targets):
-        batch[i, :bottom] = batch[i, top:] = 0
-        batch[i, :, :left] = batch[i, :, right:] = 0
-
-
-def _is_direct(layout: PlaneLayout) -> bool:
-    """Say whether stored numbers are the plane's but for their type."""
-    plain = layout.bscale == 1.0 and layout.bzero == 0.0 and layout.blank is None
-    whole = layout.dtype == FLAGS_DTYPE and np.dtype(layout.stored_dtype).kind == "f"  # of fractions and NaN
-    return plain and not whole and layout.asinh is None and layout.meaning is Meaning.DIRECT
+            yield run.index[chosen], run.cut(chosen)
 
 
 def bad_fraction(batch: PixelArray) -> FloatArray:

@@ -29,17 +29,17 @@ def is_there() -> bool:
     return _windows is not None
 
 
-def can_resample(rows: PixelArray | None, resolution: int) -> bool:
+def can_resample(rows: PixelArray, resolution: int) -> bool:
     """Say whether there is compiled code, and it is the quickest way from rows to stamps.
 
     Parameters
     ----------
-    rows : array, shape (height, width), optional
+    rows : array, shape (height, width)
         Of an image, as they are stored.
     resolution : int
         Pixels a side of a stamp.
     """
-    if rows is None or not is_there():
+    if not is_there():
         return False
     return rows.dtype.kind == "f" and rows.dtype.itemsize == 4 and 1 <= resolution <= _GREATEST
 

@@ -20,7 +20,7 @@ from snapdb.types import PixelArray
 
 IMAGES, NOISE, FLAGS = "images", "noise", "flags"
 DIMENSIONS = ("stamp", "y", "x", "channel")
-LAYOUT = 2
+LAYOUT = 3
 """Changes when the same plan gives other bytes or files than before: such a run is not gone on with."""
 _SEPARATOR = "."
 """Of the numbers in a shard's name: with "/" each shard would have three folders of its own."""

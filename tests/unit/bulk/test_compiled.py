@@ -146,7 +146,6 @@ def test_arrays_that_do_not_fit(change: dict[str, Any], message: str) -> None:
 
 
 def test_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not can_resample(None, 64)
     assert not can_resample(_PIXELS.astype(np.float64), 64)
     assert not can_resample(_PIXELS.astype(np.int32), 64)
     assert not can_resample(_PIXELS, 513)

@@ -11,9 +11,9 @@ from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
 from snapdb import Image
-from snapdb.bulk.cutting import plane_windows
+from snapdb.bulk.cutting import plain_windows
 from snapdb.bulk.cutting.plane_windows import cover
-from snapdb.bulk.cutting.windows import bad_fraction, iter_runs, iter_windows
+from snapdb.bulk.cutting.windows import bad_fraction, iter_runs, iter_windows, lay_out
 from snapdb.bulk.planning.placing import outside_fraction, place_windows, window_sizes
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import get_wcs, read_channels
@@ -154,20 +154,18 @@ def test_a_file_that_was_cut_short_is_said(tmp_path: Path) -> None:
         list(iter_windows(channel.data, places))
 
 
-@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("size", [3, 99])
 def test_a_file_that_is_cut_short_meanwhile_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sparse: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    """And ends no process, however its rows are read."""
+    """And ends no process."""
     monkeypatch.setattr("snapdb.bulk.planning.placing.RUN_PX", 1)
     path = tmp_path / "image.fits"
     make_file(path, "float32")
     (channel,) = read_channels(str(path), PLAIN)
-    size = 3 if sparse else 99
     places = place_windows(np.full(2, 100.0), np.array([20.0, 180.0]), np.full(2, size), channel.data.layout)
     runs = iter_runs(channel.data, places)
     first = next(runs)
-    assert (first.rows is None) is sparse
     with path.open("r+b") as stream:
         stream.truncate(20_000)
     with pytest.raises((CorruptFileError, ChangedFileError)):
@@ -279,20 +277,103 @@ def test_flux_is_in_the_unit_of_the_zero_point(tmp_path: Path) -> None:
     assert channel.factor == pytest.approx(3631e9 * 10 ** (-0.4 * 31.4), rel=1e-9)
 
 
-@pytest.mark.parametrize("read_rows", [plane_windows.read_rows, plane_windows.ask_for_rows])
-def test_pieces_of_a_file(tmp_path: Path, read_rows: Any) -> None:
-    """Oracle: slices of what was written; where the file ends, as many bytes as there are."""
-    content = bytes(range(256)) * 40
+READERS = [plain_windows.read_boxes, plain_windows.ask_for_boxes]
+
+
+@pytest.mark.parametrize("read_boxes", READERS)
+@pytest.mark.parametrize("number", [1, 4, 900])
+@pytest.mark.parametrize("width", [700, 40_000, 1_000_000])
+def test_boxes_of_a_file(tmp_path: Path, read_boxes: Any, number: int, width: int) -> None:
+    """Oracle: slices of what was written; few boxes of wide rows, many of narrow ones, one tall."""
+    rng = np.random.default_rng(8)
+    height = 10_000_000 // width
+    plane = rng.integers(0, 256, (height, width)).astype(np.uint8)
     path = tmp_path / "file"
-    path.write_bytes(content)
-    out = np.zeros(5 * 30, np.uint8)
+    path.write_bytes(bytes(17) + plane.tobytes() + bytes(100))
+    sides = np.minimum(rng.integers(1, 60, (number, 2)), height)
+    sides[0, 1] = height  # beside all others
+    low = (rng.uniform(size=(number, 2)) * ([width, height] - sides + 1)).astype(np.int64)
+    boxes = np.column_stack((low, low + sides, np.full(number, 3), np.cumsum(sides[:, 1]) - sides[:, 1]))
+    order = np.argsort(boxes[:, 1], kind="stable")
+    out = np.zeros((sides[:, 1].sum(), 70), np.uint8)
     with path.open("rb") as stream:
-        assert read_rows(stream.fileno(), 17, 1000, 30, out) == 150
-        expected = b"".join(content[at : at + 30] for at in range(17, 5017, 1000))
-        assert out.tobytes() == expected
-        assert read_rows(stream.fileno(), len(content) - 1010, 1000, 30, out) == 40
-        assert out.tobytes()[:40] == content[-1010:-980] + content[-10:]
-        assert read_rows(stream.fileno(), 0, 1, 30, np.zeros(0, np.uint8)) == 0
+        found = read_boxes(stream.fileno(), 17, width, boxes[order], out.reshape(-1), 70)
+    assert found == sides.prod(axis=1).sum()
+    expected = np.zeros_like(out)
+    for left, bottom, right, top, x, y in boxes.tolist():
+        expected[y : y + top - bottom, x : x + right - left] = plane[bottom:top, left:right]
+    np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("read_boxes", READERS)
+def test_boxes_where_a_file_ends(tmp_path: Path, read_boxes: Any) -> None:
+    """What is missing is not counted, whether rows or pieces of them are read."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(100_000 * 9 + 50_030))
+    boxes = np.array([[50_000, 5, 50_060, 12, 0, 0]])
+    out = np.zeros(60 * 7, np.uint8)
+    with path.open("rb") as stream:
+        found = read_boxes(stream.fileno(), 0, 100_000, boxes, out, 60)
+        assert found == 4 * 60 + 30
+        crowd = np.repeat(boxes, 50, axis=0)
+        assert read_boxes(stream.fileno(), 0, 100_000, crowd, out, 60) < 50 * 7 * 60
+        assert read_boxes(stream.fileno(), 0, 100_000, boxes[:0], out, 60) == 0
         closed = stream.fileno()
     with pytest.raises(OSError, match="Bad file descriptor"):
-        read_rows(closed, 0, 1000, 30, out)
+        read_boxes(closed, 0, 100_000, boxes, out, 60)
+
+
+BAD_BOXES = {
+    "left": [-1, 0, 5, 5, 0, 0],
+    "below": [0, -1, 5, 5, 0, 0],
+    "beyond the row": [0, 0, 101, 5, 0, 0],
+    "empty": [5, 5, 5, 9, 0, 0],
+    "beside the room": [0, 0, 5, 5, 96, 0],
+    "above the room": [0, 0, 5, 5, 0, 6],
+    "before the room": [0, 0, 5, 5, 0, -1],
+}
+
+
+@pytest.mark.skipif(plain_windows.read_boxes is plain_windows.ask_for_boxes, reason="there is no C compiler")
+@pytest.mark.parametrize("name", BAD_BOXES)
+def test_boxes_that_lie_nowhere_touch_no_memory(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(10_000))
+    out = np.zeros(1000, np.uint8)
+    bad = np.array([BAD_BOXES[name]])
+    good = np.array([[0, 9, 5, 12, 0, 0]])
+    with path.open("rb") as stream:
+        for boxes in (bad, np.concatenate((bad, good)), np.concatenate((good, good - [0, 1, 0, 1, 0, 0]))):
+            with pytest.raises(ValueError, match="beyond the rows or the room"):
+                plain_windows.read_boxes(stream.fileno(), 0, 100, boxes, out, 100)
+
+
+def test_windows_lie_side_by_side() -> None:
+    """None on another, all inside, in not much more room than they have pixels."""
+    rng = np.random.default_rng(9)
+    for size in (rng.integers(1, 130, 400), rng.integers(1, 3000, 30), np.array([5000]), np.full(64, 500)):
+        corners, shape = lay_out(size)
+        taken = np.zeros(shape, np.uint8)
+        for (x, y), side in zip(corners, size, strict=True):
+            taken[y : y + side, x : x + side] += 1
+        assert taken.max() == 1
+        assert taken.sum() == (size**2).sum()
+    assert taken.mean() == 1.0
+
+
+def test_windows_over_the_edge_are_0_beyond_it_however_pixels_are_stored(tmp_path: Path) -> None:
+    """And beside them nothing is, whatever the memory held before."""
+    for kind in ("scaled", "float32"):
+        path = tmp_path / f"{kind}.fits"
+        data = make_file(path, kind)
+        (channel,) = read_channels(str(path), PLAIN)
+        x, y = np.array([0.0, WIDTH - 1.0, 100.0]), np.array([0.0, HEIGHT - 1.0, 100.0])
+        places = place_windows(x, y, np.array([21, 31, 31]), channel.data.layout)
+        for _ in range(2):
+            (run,) = iter_runs(channel.data, places)
+            corner = run.cut(np.array([0]))[0]
+            np.testing.assert_array_equal(corner[10:, 10:], data[:11, :11])
+            assert not corner[:10].any()
+            assert not corner[:, :10].any()
+            _, other = run.cut(np.array([1, 2]))
+            np.testing.assert_array_equal(other, data[85:116, 85:116])

@@ -1,0 +1,163 @@
+"""Windows of a plane that lies in a plain file row by row: read in the order of its rows, side by side."""
+
+import os
+from collections import deque
+from typing import BinaryIO
+
+import numpy as np
+
+from snapdb.bulk.planning.sources import PlaneFile
+from snapdb.errors import ChangedFileError, CorruptFileError, StorageError
+from snapdb.formats.plan import find_rows
+from snapdb.formats.rows import announce_rows
+from snapdb.formats.scaling import FLAGS_DTYPE, finish
+from snapdb.model.layout import Meaning, PlaneLayout
+from snapdb.pixels.box import Box
+from snapdb.types import IntArray, PixelArray
+
+FEW_BYTES = 8 * 2**10
+"""Bytes of rows for each piece of a row that is wanted, above which pieces are announced box by box."""
+_KEPT_BYTES = 48 * 2**20
+_kept: deque[PixelArray] = deque(maxlen=2)
+"""Memory that windows were read into, and are again, for the system would clear it; of a few threads."""
+
+
+def ask_for_boxes(
+    descriptor: int, begin: int, stride: int, boxes: IntArray, out: PixelArray, out_stride: int
+) -> int:
+    """Read boxes as ``read_boxes`` does, by a call a piece of a row.
+
+    Parameters
+    ----------
+    descriptor, begin, stride, boxes, out, out_stride
+        As there.
+    """
+    found, room = 0, out.data
+    for left, bottom, right, top, x, y in boxes.tolist():
+        for row in range(top - bottom):
+            at = (y + row) * out_stride + x
+            piece = room[at : at + right - left]
+            found += os.preadv(descriptor, [piece], begin + (bottom + row) * stride + left)
+    return found
+
+
+try:
+    from snapdb.bulk.cutting import _rows
+except ImportError:  # installed where there was no C compiler
+    read_boxes = ask_for_boxes
+else:
+    read_boxes = _rows.read_boxes
+
+
+def changed(file: PlaneFile) -> ChangedFileError:
+    """Make the error of a file that is no longer what it was.
+
+    Parameters
+    ----------
+    file : PlaneFile
+        A plane of it.
+    """
+    msg = (
+        f"{file.path} has changed since the run began, so that its stamps would not be those of one image; "
+        "run again when it is complete"
+    )
+    return ChangedFileError(msg, path=file.path)
+
+
+class PlainWindows:
+    """Windows of a plane that lies in a file as it is.
+
+    Nothing is mapped into memory: a file that is cut short meanwhile would end the process.
+
+    Parameters
+    ----------
+    file : PlaneFile
+        The plane.
+    stream : binary file
+        Open for reading.
+
+    Raises
+    ------
+    ChangedFileError, CorruptFileError
+        As :meth:`check`.
+    """
+
+    def __init__(self, file: PlaneFile, stream: BinaryIO) -> None:
+        self._file, self._layout = file, file.layout
+        self._stream = stream
+        self._memory: PixelArray = _kept.pop() if _kept else np.empty(0, np.uint8)
+        self.check()
+
+    def check(self) -> None:
+        """See that the file is the one that was described, and holds the whole plane."""
+        file, layout, known = self._file, self._layout, self._file.record
+        found = os.fstat(self._stream.fileno())
+        now = found.st_size, found.st_mtime_ns
+        if known is not None and now != (known.file_size, known.file_mtime_ns):
+            msg = (
+                f"{file.path} has changed since it was registered; `snapdb ingest --update` indexes it again"
+            )
+            raise ChangedFileError(msg, path=file.path)
+        end = layout.offset + layout.width * layout.height * layout.stored_bytes
+        if end > found.st_size:
+            missing = end - found.st_size
+            msg = f"{file.path}: plane {layout.name!r} ends {missing} bytes beyond the end of the file"
+            raise CorruptFileError(msg, path=file.path, plane=layout.name)
+        if file.stamp not in (None, now):
+            raise changed(file)
+
+    def read(self, boxes: IntArray, corners: IntArray, shape: tuple[int, int]) -> PixelArray:
+        """Read boxes side by side."""
+        layout, item = self._layout, self._layout.stored_bytes
+        (height, width), stride = shape, layout.width * item
+        sides = boxes[:, 2:] - boxes[:, :2]
+        self._announce(boxes, int(sides[:, 1].sum()) * FEW_BYTES // stride)
+        order = np.argsort(boxes[:, 1], kind="stable")
+        wanted = np.concatenate((boxes, corners), axis=1)[order]
+        wanted[:, ::2] *= item
+        out = self._lend(height * width * item)
+        if not is_direct(layout):
+            out[:] = 0  # what lies between the boxes is scaled too
+        try:
+            found = read_boxes(self._stream.fileno(), layout.offset, stride, wanted, out, width * item)
+        except OSError as err:
+            msg = f"{self._file.path} cannot be read: {err.strerror or err}"
+            raise StorageError(msg, path=self._file.path) from err
+        missing = int(sides.prod(axis=1).sum()) * item - found
+        if missing:
+            msg = f"{self._file.path} ends {missing} bytes before it should; it is being written?"
+            raise CorruptFileError(msg, path=self._file.path, plane=layout.name)
+        stored = out.view(np.dtype(layout.stored_dtype)).reshape(shape)
+        return stored if is_direct(layout) else finish(stored, layout)
+
+    def close(self) -> None:
+        """Leave the memory to the next, unless it is much."""
+        if len(self._memory) <= _KEPT_BYTES:
+            _kept.append(self._memory)
+
+    def _lend(self, size: int) -> PixelArray:
+        """Give memory to read into."""
+        if len(self._memory) < size:
+            self._memory = np.empty(size, np.uint8)
+        return self._memory[:size]
+
+    def _announce(self, boxes: IntArray, most: int) -> None:
+        """Tell the system what will be read, where the boxes lie in more than so many rows."""
+        if int(boxes[:, 3].max()) - int(boxes[:, 1].min()) <= most:
+            return
+        for left, bottom, right, top in boxes.tolist():
+            place = find_rows(self._layout, Box(left, bottom, right - left, top - bottom))
+            announce_rows(self._stream.fileno(), [place], top - bottom)
+
+
+def is_direct(layout: PlaneLayout) -> bool:
+    """Say whether stored numbers are the plane's but for their type.
+
+    Parameters
+    ----------
+    layout : PlaneLayout
+        The plane.
+    """
+    plain = layout.bscale == 1.0 and layout.bzero == 0.0 and layout.blank is None
+    whole = layout.dtype == FLAGS_DTYPE and np.dtype(layout.stored_dtype).kind == "f"  # of fractions and NaN
+    return plain and not whole and layout.asinh is None and layout.meaning is Meaning.DIRECT
