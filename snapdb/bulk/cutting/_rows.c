@@ -20,15 +20,13 @@ enum { ROOM = 512 * 1024, PIECE = 8 * 1024 };
 /* Columns are bytes. */
 typedef struct {
     int64_t left, bottom, right, top; /* in the plane */
-    int64_t x, y;                     /* where its first byte goes */
+    int64_t at, step;                 /* where its first byte goes, and how far on the next row */
 } Box;
 
 typedef struct {
     int descriptor;
     int64_t begin, stride; /* of the plane's rows */
-    char *out;
-    int64_t out_stride;
-    char *room;
+    char *out, *room;
 } Reading;
 
 static int64_t lesser(int64_t a, int64_t b)
@@ -64,7 +62,7 @@ static int64_t take_rows(const Reading *reading, const Box *box, int64_t from, i
     const int64_t length = box->right - box->left, first = greater(box->bottom, from);
     const char *source = reading->room + (first - from) * reading->stride + box->left;
     int64_t at = reading->begin + first * reading->stride + box->left, total = 0;
-    char *target = reading->out + (box->y + first - box->bottom) * reading->out_stride + box->x;
+    char *target = reading->out + box->at + (first - box->bottom) * box->step;
     for (int64_t row = first; row < lesser(box->top, to); row++) {
         if (held) {
             memcpy(target, source, (size_t)length);
@@ -79,7 +77,7 @@ static int64_t take_rows(const Reading *reading, const Box *box, int64_t from, i
         }
         source += reading->stride;
         at += reading->stride;
-        target += reading->out_stride;
+        target += box->step;
     }
     return total;
 }
@@ -141,16 +139,16 @@ static int64_t read_all(Reading *reading, const Box *boxes, Py_ssize_t number)
 }
 
 /* See that boxes lie in rows and in what is read into, the lowest first. */
-static int is_sound(const Reading *reading, const Box *boxes, Py_ssize_t number, int64_t out_rows)
+static int is_sound(const Box *boxes, Py_ssize_t number, int64_t stride, int64_t room)
 {
     for (Py_ssize_t i = 0; i < number; i++) {
         const Box *box = boxes + i;
         const int64_t width = box->right - box->left, height = box->top - box->bottom;
-        if (box->left < 0 || box->bottom < 0 || width < 1 || height < 1 || box->right > reading->stride)
+        if (box->left < 0 || box->bottom < 0 || width < 1 || height < 1 || box->right > stride)
             return 0;
-        if (box->x < 0 || box->y < 0 || box->x > reading->out_stride - width || box->y > out_rows - height)
+        if (box->at < 0 || box->step < width || box->step > room || height > room / box->step + 1)
             return 0;
-        if (i && box->bottom < box[-1].bottom)
+        if (box->at > room - width - (height - 1) * box->step || (i && box->bottom < box[-1].bottom))
             return 0;
     }
     return 1;
@@ -160,12 +158,12 @@ static int is_sound(const Reading *reading, const Box *boxes, Py_ssize_t number,
 static PyObject *read_boxes(PyObject *Py_UNUSED(module), PyObject *args)
 {
     Reading reading = {0};
-    long long begin, stride, out_stride;
+    long long begin, stride;
     PyObject *boxes_object, *out_object;
     Py_buffer boxes, out;
-    if (!PyArg_ParseTuple(args, "iLLOOL", &reading.descriptor, &begin, &stride, &boxes_object, &out_object, &out_stride))
+    if (!PyArg_ParseTuple(args, "iLLOO", &reading.descriptor, &begin, &stride, &boxes_object, &out_object))
         return NULL;
-    if (begin < 0 || stride < 1 || out_stride < 1)
+    if (begin < 0 || stride < 1)
         return PyErr_Format(PyExc_ValueError, "rows of %lld bytes from %lld on", stride, begin);
     if (PyObject_GetBuffer(boxes_object, &boxes, PyBUF_SIMPLE) < 0)
         return NULL;
@@ -173,9 +171,9 @@ static PyObject *read_boxes(PyObject *Py_UNUSED(module), PyObject *args)
         PyBuffer_Release(&boxes);
         return NULL;
     }
-    reading.begin = begin, reading.stride = stride, reading.out = out.buf, reading.out_stride = out_stride;
+    reading.begin = begin, reading.stride = stride, reading.out = out.buf;
     const Py_ssize_t number = boxes.len / (Py_ssize_t)sizeof(Box);
-    const int sound = is_sound(&reading, boxes.buf, number, out.len / out_stride);
+    const int sound = is_sound(boxes.buf, number, stride, out.len);
     int64_t found = 0;
     if (sound) {
         Py_BEGIN_ALLOW_THREADS

@@ -2,9 +2,7 @@
 
 from snapdb.types import IntArray, PixelArray
 
-def read_boxes(
-    descriptor: int, begin: int, stride: int, boxes: IntArray, out: PixelArray, out_stride: int
-) -> int:
+def read_boxes(descriptor: int, begin: int, stride: int, boxes: IntArray, out: PixelArray) -> int:
     """Read boxes, in the order of the rows.
 
     Parameters
@@ -16,12 +14,10 @@ def read_boxes(
     stride : int
         Bytes of a row, of which one follows the other.
     boxes : array of int64, shape (n, 6)
-        Left, bottom, right and top of each box in the rows, the lowest first; x and y of where its first
-        byte goes. Left, right and x are bytes.
+        Left, bottom, right and top of each box in the rows, the lowest first; where its first byte goes,
+        and how far on the next row of it. All but bottom and top are bytes.
     out : array of uint8
         What is read into, in one piece.
-    out_stride : int
-        Bytes of a row of it.
 
     Returns
     -------

@@ -68,8 +68,8 @@ class LayerMaker:
             As :func:`~snapdb.bulk.cutting.windows.iter_windows`, in the flux of the user's conversion.
         """
         for run in self._runs(channel, places):
-            for chosen in run.by_size():
-                yield run.index[chosen], self._cut(channel, run, chosen)
+            for part in run.split():
+                yield run.index[part], self._cut(channel, run, part)
 
     def make(
         self, channel: Channel, places: Places, steps: "Steps", *, in_order: bool = False
@@ -92,21 +92,21 @@ class LayerMaker:
         """
         from snapdb.bulk.shape.compiled import can_resample
 
-        for run in self._runs(channel, places):
-            if self._convert is None and can_resample(run.rows, steps.resolution):
+        for run in self._runs(channel, places, in_order=in_order):
+            if self._convert is None and can_resample(run.pixels, steps.resolution):
                 yield from self._make_at_once(channel, run, steps)
                 continue
-            for chosen in run.split(np.arange(len(run))) if in_order else run.by_size():
-                yield self._make_from_batch(channel, run, chosen, steps)
+            for part in run.split():
+                yield self._make_from_batch(channel, run, part, steps)
 
     def _make_at_once(self, channel: Channel, run: Run, steps: "Steps") -> Iterator[Layer]:
-        """Make stamps from the rows; those with missing pixels from batches."""
+        """Make stamps of windows of any size; those with missing pixels from batches."""
         from snapdb.bulk.shape.compiled import resample_windows
 
         for part in steps.split(len(run)):
             with self._timed("shape"):
                 stamps, extremes = resample_windows(
-                    run.rows, run.squares[part], steps.resolution, steps.interpolation,
+                    run.take(part), run.sizes[part], steps.resolution, steps.interpolation,
                     conserve=steps.conserve, factor=steps.own_factor,
                 )  # fmt: skip
             left = np.flatnonzero(np.isnan(extremes.least))
@@ -114,25 +114,26 @@ class LayerMaker:
                 yield Layer(run.index[part], stamps, extremes=extremes)
                 continue
             masked = np.zeros(len(stamps))
-            for chosen in run.split(left + part.start):
-                one = self._make_from_batch(channel, run, chosen, steps)
-                stamps[chosen - part.start] = one.stamps
-                masked[chosen - part.start] = 0.0 if one.masked is None else one.masked
+            for some in run.split(left + part.start):
+                one = self._make_from_batch(channel, run, some, steps)
+                own = slice(some.start - part.start, some.stop - part.start)
+                stamps[own] = one.stamps
+                masked[own] = 0.0 if one.masked is None else one.masked
             yield Layer(run.index[part], stamps, masked)
 
-    def _make_from_batch(self, channel: Channel, run: Run, chosen: IntArray, steps: "Steps") -> Layer:
+    def _make_from_batch(self, channel: Channel, run: Run, part: slice, steps: "Steps") -> Layer:
         """Cut windows of one size, and resample them together."""
-        batch = self._cut(channel, run, chosen)
+        batch = self._cut(channel, run, part)
         with self._timed("extract"):
             found = bad_fraction(batch)
             masked = found if found.any() else None
         with self._timed("shape"):
             stamps = steps.resample(batch, complete=masked is None)
-        return Layer(run.index[chosen], stamps, masked)
+        return Layer(run.index[part], stamps, masked)
 
-    def _runs(self, channel: Channel, places: Places) -> Iterator[Run]:
+    def _runs(self, channel: Channel, places: Places, *, in_order: bool = False) -> Iterator[Run]:
         """Read the pixels of windows, timed apart from what is done with them."""
-        runs = iter_runs(channel.data, places)
+        runs = iter_runs(channel.data, places, in_order=in_order)
         while True:
             with self._timed("extract"):
                 run = next(runs, None)
@@ -140,10 +141,10 @@ class LayerMaker:
                 return
             yield run
 
-    def _cut(self, channel: Channel, run: Run, chosen: IntArray) -> PixelArray:
+    def _cut(self, channel: Channel, run: Run, part: slice) -> PixelArray:
         """Cut windows of one size; let the user's function convert their flux."""
         with self._timed("extract"):
-            batch = run.cut(chosen)
+            batch = run.cut(part)
         if self._convert is None:
             return batch
         path, hdu = channel.data.path, channel.data.layout.hdu

@@ -22,20 +22,18 @@ _kept: deque[PixelArray] = deque(maxlen=2)
 """Memory that windows were read into, and are again, for the system would clear it; of a few threads."""
 
 
-def ask_for_boxes(
-    descriptor: int, begin: int, stride: int, boxes: IntArray, out: PixelArray, out_stride: int
-) -> int:
+def ask_for_boxes(descriptor: int, begin: int, stride: int, boxes: IntArray, out: PixelArray) -> int:
     """Read boxes as ``read_boxes`` does, by a call a piece of a row.
 
     Parameters
     ----------
-    descriptor, begin, stride, boxes, out, out_stride
+    descriptor, begin, stride, boxes, out
         As there.
     """
     found, room = 0, out.data
-    for left, bottom, right, top, x, y in boxes.tolist():
+    for left, bottom, right, top, first, step in boxes.tolist():
         for row in range(top - bottom):
-            at = (y + row) * out_stride + x
+            at = first + row * step
             piece = room[at : at + right - left]
             found += os.preadv(descriptor, [piece], begin + (bottom + row) * stride + left)
     return found
@@ -106,28 +104,26 @@ class PlainWindows:
         if file.stamp not in (None, now):
             raise changed(file)
 
-    def read(self, boxes: IntArray, corners: IntArray, shape: tuple[int, int]) -> PixelArray:
-        """Read boxes side by side."""
+    def read(self, boxes: IntArray, slots: IntArray, total: int) -> PixelArray:
+        """Read boxes."""
         layout, item = self._layout, self._layout.stored_bytes
-        (height, width), stride = shape, layout.width * item
-        sides = boxes[:, 2:] - boxes[:, :2]
+        stride, sides = layout.width * item, boxes[:, 2:] - boxes[:, :2]
         self._announce(boxes, int(sides[:, 1].sum()) * FEW_BYTES // stride)
         order = np.argsort(boxes[:, 1], kind="stable")
-        wanted = np.concatenate((boxes, corners), axis=1)[order]
-        wanted[:, ::2] *= item
-        out = self._lend(height * width * item)
-        if not is_direct(layout):
-            out[:] = 0  # what lies between the boxes is scaled too
+        wanted = np.concatenate((boxes, slots), axis=1)[order]
+        wanted[:, [0, 2, 4, 5]] *= item
+        out, expected = self._lend(total * item), int(sides.prod(axis=1).sum()) * item
+        if expected < len(out):
+            out[:] = 0  # what is of no box is scaled too
         try:
-            found = read_boxes(self._stream.fileno(), layout.offset, stride, wanted, out, width * item)
+            found = read_boxes(self._stream.fileno(), layout.offset, stride, wanted, out)
         except OSError as err:
             msg = f"{self._file.path} cannot be read: {err.strerror or err}"
             raise StorageError(msg, path=self._file.path) from err
-        missing = int(sides.prod(axis=1).sum()) * item - found
-        if missing:
-            msg = f"{self._file.path} ends {missing} bytes before it should; it is being written?"
+        if found != expected:
+            msg = f"{self._file.path} ends {expected - found} bytes before it should; it is being written?"
             raise CorruptFileError(msg, path=self._file.path, plane=layout.name)
-        stored = out.view(np.dtype(layout.stored_dtype)).reshape(shape)
+        stored = out.view(np.dtype(layout.stored_dtype))
         return stored if is_direct(layout) else finish(stored, layout)
 
     def close(self) -> None:

@@ -29,22 +29,22 @@ class Windows(Protocol):
     def check(self) -> None:
         """See that the file is still the one that was described."""
 
-    def read(self, boxes: IntArray, corners: IntArray, shape: tuple[int, int]) -> PixelArray:
-        """Read boxes side by side.
+    def read(self, boxes: IntArray, slots: IntArray, total: int) -> PixelArray:
+        """Read boxes.
 
         Parameters
         ----------
         boxes : array of int, shape (n, 4)
             Left, bottom, right and top of each in the plane.
-        corners : array of int, shape (n, 2)
-            x and y of where each begins in what is given.
-        shape : tuple of int
-            Height and width of what is given.
+        slots : array of int, shape (n, 2)
+            Where the first pixel of each goes in what is given, and how far on the next row of it.
+        total : int
+            Pixels of what is given.
 
         Returns
         -------
-        array
-            Pixels, scaled as the header says, undefined between the boxes; good until the next call.
+        array, shape (total,)
+            Pixels, scaled as the header says, those of no box undefined; good until the next call.
         """
 
 
@@ -94,20 +94,21 @@ class ReadWindows:
         if None not in (self._file.stamp, now) and now != self._file.stamp:
             raise changed(self._file)
 
-    def read(self, boxes: IntArray, corners: IntArray, shape: tuple[int, int]) -> PixelArray:
-        """Read boxes side by side, those that lie together at once."""
+    def read(self, boxes: IntArray, slots: IntArray, total: int) -> PixelArray:
+        """Read boxes, those that lie together at once."""
         height, width = self._file.layout.tile_shape or (1, 1)
         order = np.argsort(boxes[:, 1], kind="stable")
         owner, outlines = cover(boxes[order], grain=(width, height), size=self._file.layout.shape[::-1])
-        made: PixelArray = np.zeros(shape, self._file.layout.dtype)
-        number = 0
-        for number_of, array in enumerate(self._iter_arrays(outlines)):
-            x0, y0 = outlines[number_of][:2]
-            while number < len(order) and owner[number] == number_of:
-                index = order[number]
-                (x, y), (left, bottom, right, top) = corners[index], boxes[index]
-                found = array[bottom - y0 : top - y0, left - x0 : right - x0]
-                made[y : y + top - bottom, x : x + right - left] = found
+        made = np.zeros(total, self._file.layout.dtype)
+        item, number = made.itemsize, 0
+        for own, array in enumerate(self._iter_arrays(outlines)):
+            x0, y0 = outlines[own][:2]
+            while number < len(order) and owner[number] == own:
+                left, bottom, right, top = boxes[order[number]].tolist()
+                first, step = slots[order[number]].tolist()
+                shape, strides = (top - bottom, right - left), (step * item, item)
+                place: PixelArray = np.ndarray(shape, made.dtype, made.data, first * item, strides)
+                place[...] = array[bottom - y0 : top - y0, left - x0 : right - x0]
                 number += 1
         return made
 

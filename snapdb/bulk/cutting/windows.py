@@ -13,9 +13,6 @@ from snapdb.bulk.shape.resample import find_missing
 from snapdb.pixels.placing import Places
 from snapdb.types import FloatArray, IntArray, PixelArray
 
-_WIDTH = 1000
-"""Pixels a row of windows that lie side by side; no power of 2, whose rows crowd each other in the cache."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
@@ -23,50 +20,60 @@ class Run:
 
     index: IntArray
     """Which of the places, shape (n,)."""
-    rows: PixelArray
-    """Rows in which the windows lie side by side: 4-byte floats of either byte order, or integers."""
-    squares: IntArray
-    """Where in the rows: x, y and size of each, shape (n, 3)."""
+    sizes: IntArray
+    """Side of each."""
+    starts: IntArray
+    """Where the pixels of each begin, and where those of the last end; shape (n + 1,)."""
+    pixels: PixelArray
+    """Those of all windows, one window after another: 4-byte floats of either byte order, or integers."""
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def split(self, chosen: IntArray) -> list[IntArray]:
-        """Split some of the windows where their size changes.
+    def split(self, chosen: IntArray | None = None) -> list[slice]:
+        """Split windows into slices of those that follow each other and have one size.
 
         Parameters
         ----------
-        chosen : array of int
-            Numbers of windows in this run.
+        chosen : array of int, optional
+            Numbers of windows in this run, ascending; all by default.
         """
-        return np.split(chosen, np.flatnonzero(np.diff(self.squares[chosen, 2])) + 1)
+        if chosen is None:
+            chosen = np.arange(len(self))
+        changes = (np.diff(self.sizes[chosen]) != 0) | (np.diff(chosen) != 1)
+        groups = np.split(chosen, np.flatnonzero(changes) + 1)
+        return [slice(int(group[0]), int(group[-1]) + 1) for group in groups if len(group)]
 
-    def by_size(self) -> list[IntArray]:
-        """Give the numbers of windows of one size together."""
-        return self.split(np.argsort(self.squares[:, 2], kind="stable"))
+    def take(self, part: slice) -> PixelArray:
+        """Give the pixels of windows that follow each other.
 
-    def cut(self, chosen: IntArray) -> PixelArray:
+        Parameters
+        ----------
+        part : slice
+            Windows of this run.
+        """
+        return self.pixels[self.starts[part.start] : self.starts[part.stop]]
+
+    def cut(self, part: slice) -> PixelArray:
         """Copy windows of one size into a batch.
 
         Parameters
         ----------
-        chosen : array of int, shape (m,)
-            Numbers of windows in this run.
+        part : slice
+            From :meth:`split`.
 
         Returns
         -------
         array, shape (m, size, size)
             Pixels, scaled as the header says; 0 outside the image.
         """
-        squares, rows = self.squares[chosen].tolist(), self.rows
-        size = squares[0][2]
-        batch: PixelArray = np.empty((len(squares), size, size), rows.dtype.newbyteorder("="))
-        for (x, y, _), window in zip(squares, batch, strict=True):
-            window[...] = rows[y : y + size, x : x + size]
-        return batch
+        size = int(self.sizes[part.start])
+        return self.take(part).reshape(-1, size, size).astype(self.pixels.dtype.newbyteorder("="))
 
 
-def iter_runs(file: PlaneFile, places: Places, *, dtype: Any = np.float32) -> Iterator[Run]:
+def iter_runs(
+    file: PlaneFile, places: Places, *, dtype: Any = np.float32, in_order: bool = False
+) -> Iterator[Run]:
     """Read the pixels of windows of a plane, as many at a time as have room in memory.
 
     Parameters
@@ -77,11 +84,13 @@ def iter_runs(file: PlaneFile, places: Places, *, dtype: Any = np.float32) -> It
         Where the windows lie, as high as they are wide; those that do not touch the plane are left out.
     dtype : numpy type
         Of the pixels: float32, or an integer type for flags.
+    in_order : bool
+        Whether the windows of a run come in their order, not in that of their sizes.
 
     Yields
     ------
     Run
-        In their order; good until the next is taken.
+        Good until the next is taken.
 
     Raises
     ------
@@ -93,53 +102,27 @@ def iter_runs(file: PlaneFile, places: Places, *, dtype: Any = np.float32) -> It
         return
     with open_windows(file) as windows:
         for run in np.split(touching, np.flatnonzero(np.diff(number_runs(places.width[touching]))) + 1):
-            yield _read(windows, run, places, np.dtype(dtype))
+            index = run if in_order else run[np.argsort(places.width[run], kind="stable")]
+            yield _read(windows, index, places, np.dtype(dtype))
             windows.check()  # so that all that was cut is of one image
 
 
 def _read(windows: Windows, index: IntArray, places: Places, dtype: np.dtype[Any]) -> Run:
-    """Read some windows side by side; 0 outside the image."""
-    size = places.width[index]
-    corners, shape = lay_out(size)
+    """Read some windows; 0 outside the image."""
+    sizes = places.width[index]
+    starts = np.concatenate(([0], np.cumsum(sizes**2)))
     boxes = np.stack((places.left, places.bottom, places.right, places.top), axis=1)[index]
-    edges = np.stack((places.x0, places.y0), axis=1)[index]
-    rows = windows.read(boxes, corners + boxes[:, :2] - edges, shape)
-    if dtype != np.float32 or rows.dtype.kind != "f" or rows.dtype.itemsize != 4:
-        rows = rows.astype(dtype, copy=False)
-    for i in np.flatnonzero(~places.is_whole[index]):
-        (x, y), side = corners[i], size[i]
-        left, bottom, right, top = boxes[i] - np.tile(edges[i], 2)
-        window = rows[y : y + side, x : x + side]
+    inside = boxes - np.tile(np.stack((places.x0, places.y0), axis=1)[index], 2)
+    first = starts[:-1] + inside[:, 1] * sizes + inside[:, 0]
+    pixels = windows.read(boxes, np.stack((first, sizes), axis=1), int(starts[-1]))
+    if dtype != np.float32 or pixels.dtype.kind != "f" or pixels.dtype.itemsize != 4:
+        pixels = pixels.astype(dtype, copy=False)
+    for i in np.flatnonzero(~places.is_whole[index]).tolist():
+        window = pixels[starts[i] : starts[i + 1]].reshape(sizes[i], sizes[i])
+        left, bottom, right, top = inside[i].tolist()
         window[:bottom] = window[top:] = 0
         window[:, :left] = window[:, right:] = 0
-    return Run(index, rows, np.column_stack((corners, size)))
-
-
-def lay_out(size: IntArray) -> tuple[IntArray, tuple[int, int]]:
-    """Lay windows side by side, those of about the same size in a row of them.
-
-    Parameters
-    ----------
-    size : array of int, shape (n,)
-        Side of each, 1 at least.
-
-    Returns
-    -------
-    corners : array of int, shape (n, 2)
-        x and y of each window's first pixel.
-    shape : tuple of int
-        Height and width of what holds them all.
-    """
-    corners = np.empty((len(size), 2), np.int64)
-    width = max(_WIDTH, int(size.max()))
-    x = y = tallest = 0
-    order = np.argsort(size, kind="stable")
-    for index, side in zip(order.tolist(), size[order].tolist(), strict=True):
-        if x + side > width:
-            x, y = 0, y + tallest
-        corners[index] = x, y
-        x, tallest = x + side, side
-    return corners, (y + tallest, width)
+    return Run(index, sizes, starts, pixels)
 
 
 def iter_windows(
@@ -167,8 +150,8 @@ def iter_windows(
         As :func:`iter_runs`.
     """
     for run in iter_runs(file, places, dtype=dtype):
-        for chosen in run.by_size():
-            yield run.index[chosen], run.cut(chosen)
+        for part in run.split():
+            yield run.index[part], run.cut(part)
 
 
 def bad_fraction(batch: PixelArray) -> FloatArray:

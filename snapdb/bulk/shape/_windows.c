@@ -1,4 +1,4 @@
-/* Windows of an image brought to one size, straight from the rows in which they lie.
+/* Square windows of an image, which lie one after another, brought to one size.
 
 What snapdb.bulk.shape.resample does with arrays of windows, in one pass over each: its pixels are read once,
 whatever their byte order, and all between them and the stamp stays in the processor's nearest cache. Sums are
@@ -22,19 +22,7 @@ Pixels are numbers here, whatever they are: the caller learns where one is not f
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-enum { MOST = 1 << 14, LINE = 64 }; /* pixels a side of a stamp; bytes that the processor fetches together */
-
-/* Rows of an image, of 4-byte floats. */
-typedef struct {
-    const char *pixels;
-    int64_t width, height;
-    int swapped; /* whether their bytes are in the other order */
-} Rows;
-
-/* Where a window lies in the rows; it is square. */
-typedef struct {
-    int64_t x, y, size;
-} Window;
+enum { MOST = 1 << 14, MOST_SIZE = 1 << 24 }; /* pixels a side of a stamp, and of a window */
 
 /* How `size` pixels become those of a stamp: each from `taps` neighbours, from `first` on. */
 typedef struct {
@@ -44,35 +32,16 @@ typedef struct {
     Py_buffer first_view, weights_view;
 } Axis;
 
-INLINE const char *find_row(const Rows *rows, const Window *window, int64_t row)
+/* Copy pixels, times a factor. */
+INLINE void copy_pixels(const char *pixels, int swapped, int64_t number, float factor, float *restrict out)
 {
-    const uint64_t pixel = ((uint64_t)window->y + (uint64_t)row) * (uint64_t)rows->width + (uint64_t)window->x;
-    return (const char *)((uintptr_t)rows->pixels + (uintptr_t)(4 * pixel)); /* wherever that is */
-}
-
-/* Copy a row of a window, times a factor, and send for the same row of the next one. */
-INLINE void copy_row(const Rows *rows, const Window *window, const Window *next, int64_t row, float factor,
-                     float *restrict out)
-{
-    const char *from = find_row(rows, window, row), *ahead = find_row(rows, next, row);
-    for (int64_t i = 0; i < 4 * window->size; i += LINE)
-        __builtin_prefetch(ahead + i);
-    __builtin_prefetch(ahead + 4 * window->size - 1); /* rows begin anywhere in a line */
-    if (rows->swapped) {
-        for (int64_t i = 0; i < window->size; i++) {
-            uint32_t bits;
-            float value;
-            memcpy(&bits, from + 4 * i, 4);
-            bits = __builtin_bswap32(bits);
-            memcpy(&value, &bits, 4);
-            out[i] = value * factor;
-        }
-    } else {
-        for (int64_t i = 0; i < window->size; i++) {
-            float value;
-            memcpy(&value, from + 4 * i, 4);
-            out[i] = value * factor;
-        }
+    for (int64_t i = 0; i < number; i++) {
+        uint32_t bits;
+        float value;
+        memcpy(&bits, pixels + 4 * i, 4);
+        bits = swapped ? __builtin_bswap32(bits) : bits;
+        memcpy(&value, &bits, 4);
+        out[i] = value * factor;
     }
 }
 
@@ -166,20 +135,19 @@ static int64_t find_room(const Axis *axis, int64_t side)
 }
 
 /* Make a stamp of a window, first along the axis that leaves less to do. */
-WIDEST static void make_stamp(const Rows *rows, const Window *window, const Window *next, const Axis *axis,
-                              int64_t side, float factor, float *restrict room, float *restrict out)
+WIDEST static void make_stamp(const char *window, int swapped, const Axis *axis, int64_t side, float factor,
+                              float *restrict room, float *restrict out)
 {
-    const int64_t size = window->size;
+    const int64_t size = axis->size;
     if (size == side) {
-        for (int64_t i = 0; i < size; i++)
-            copy_row(rows, window, next, i, factor, out + i * size);
+        copy_pixels(window, swapped, size * size, factor, out);
     } else if (size > side) {
         float *held = room, *low = held + axis->taps * size;
         float *turned = low + side * size, *across = turned + size * side;
         int64_t row = 0;
         for (int64_t i = 0; i < side; i++) {
             for (; row < axis->first[i] + axis->taps; row++)
-                copy_row(rows, window, next, row, factor, held + row % axis->taps * size);
+                copy_pixels(window + 4 * row * size, swapped, size, factor, held + row % axis->taps * size);
             weigh(held, (int32_t)axis->taps, size, axis, i, low + i * size);
         }
         transpose(low, side, size, turned);
@@ -189,8 +157,7 @@ WIDEST static void make_stamp(const Rows *rows, const Window *window, const Wind
     } else {
         float *whole = room, *turned = whole + size * size;
         float *across = turned + size * size, *wide = across + side * size;
-        for (int64_t i = 0; i < size; i++)
-            copy_row(rows, window, next, i, factor, whole + i * size);
+        copy_pixels(window, swapped, size * size, factor, whole);
         transpose(whole, size, size, turned);
         for (int64_t i = 0; i < side; i++)
             weigh(turned, 0, size, axis, i, across + i * size);
@@ -225,14 +192,14 @@ WIDEST static void find_extremes(const float *restrict stamp, int64_t side, floa
     extremes[1] = high[0] + nothing[0];
 }
 
-/* Make the stamps of all windows that lie within the rows; NaN are the extremes of the others. */
-static int make_stamps(const Rows *rows, const Window *windows, Py_ssize_t number, const Axis *axes, int64_t side,
-                       float factor, float *out, float *extremes)
+/* Make the stamps of all windows. */
+static int make_stamps(const char *pixels, int swapped, const int64_t *sizes, Py_ssize_t number, const Axis *axes,
+                       int64_t side, float factor, float *out, float *extremes)
 {
     const Axis *axis = axes;
     int64_t most = 0;
     for (Py_ssize_t i = 0; i < number; i++) {
-        axis += axis->size != windows[i].size;
+        axis += axis->size != sizes[i];
         const int64_t needed = find_room(axis, side);
         most = needed > most ? needed : most;
     }
@@ -241,14 +208,10 @@ static int make_stamps(const Rows *rows, const Window *windows, Py_ssize_t numbe
         return -1;
     axis = axes;
     for (Py_ssize_t i = 0; i < number; i++, out += side * side, extremes += 2) {
-        const Window *window = windows + i, *next = i + 1 < number ? window + 1 : window;
-        axis += axis->size != window->size;
-        extremes[0] = extremes[1] = NAN;
-        if (window->x < 0 || window->y < 0 || window->x > rows->width - window->size ||
-            window->y > rows->height - window->size)
-            continue;
-        make_stamp(rows, window, next, axis, side, factor, room, out);
+        axis += axis->size != sizes[i];
+        make_stamp(pixels, swapped, axis, side, factor, room, out);
         find_extremes(out, side, room, extremes);
+        pixels += 4 * axis->size * axis->size;
     }
     free(room);
     return 0;
@@ -317,7 +280,7 @@ static int find_axis(PyObject *axes, int64_t size, int64_t side, Axis *axis)
 }
 
 /* Look up how the axes of all windows are made, one for each stretch of windows of one size. */
-static Axis *find_axes(PyObject *axes, const Window *windows, Py_ssize_t number, int64_t side, Py_ssize_t *known)
+static Axis *find_axes(PyObject *axes, const int64_t *sizes, Py_ssize_t number, int64_t side, Py_ssize_t *known)
 {
     Axis *found = calloc((size_t)number + 1, sizeof(Axis));
     if (found == NULL) {
@@ -325,9 +288,9 @@ static Axis *find_axes(PyObject *axes, const Window *windows, Py_ssize_t number,
         return NULL;
     }
     for (Py_ssize_t i = 0; i < number; i++) {
-        if (*known && found[*known - 1].size == windows[i].size)
+        if (*known && found[*known - 1].size == sizes[i])
             continue;
-        if (find_axis(axes, windows[i].size, side, &found[*known]) < 0) {
+        if (find_axis(axes, sizes[i], side, &found[*known]) < 0) {
             release_axes(found, *known);
             return NULL;
         }
@@ -336,16 +299,31 @@ static Axis *find_axes(PyObject *axes, const Window *windows, Py_ssize_t number,
     return found;
 }
 
-static PyObject *make_all(const Rows *rows, const Window *windows, Py_ssize_t number, PyObject *axes_object,
-                          int64_t side, float factor, float *out, float *extremes)
+/* Count the bytes of windows; -1 if one has no size. */
+static int64_t count_bytes(const int64_t *sizes, Py_ssize_t number)
 {
+    int64_t total = 0;
+    for (Py_ssize_t i = 0; i < number; i++) {
+        if (sizes[i] < 1 || sizes[i] > MOST_SIZE || total > INT64_MAX / 2)
+            return -1;
+        total += 4 * sizes[i] * sizes[i];
+    }
+    return total;
+}
+
+static PyObject *make_all(const Py_buffer *pixels, int swapped, const Py_buffer *sizes, PyObject *axes_object, int64_t side,
+                          float factor, float *out, float *extremes)
+{
+    const Py_ssize_t number = sizes->len / 8;
+    if (pixels->len != count_bytes(sizes->buf, number))
+        return PyErr_Format(PyExc_ValueError, "%zd bytes are not those of %zd windows", pixels->len, number);
     Py_ssize_t known = 0;
-    Axis *axes = find_axes(axes_object, windows, number, side, &known);
+    Axis *axes = find_axes(axes_object, sizes->buf, number, side, &known);
     if (axes == NULL)
         return NULL;
     int failed;
     Py_BEGIN_ALLOW_THREADS
-    failed = make_stamps(rows, windows, number, axes, side, factor, out, extremes);
+    failed = make_stamps(pixels->buf, swapped, sizes->buf, number, axes, side, factor, out, extremes);
     Py_END_ALLOW_THREADS
     release_axes(axes, known);
     return failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
@@ -354,39 +332,38 @@ static PyObject *make_all(const Rows *rows, const Window *windows, Py_ssize_t nu
 /* See _windows.pyi. */
 static PyObject *resample(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *rows_object, *windows_object, *axes, *out_object, *extremes_object, *result = NULL;
-    Py_buffer rows_view, windows_view, out, extremes;
-    long long width, side;
+    PyObject *pixels_object, *sizes_object, *axes, *out_object, *extremes_object, *result = NULL;
+    Py_buffer pixels, sizes, out, extremes;
+    long long side;
     int swapped;
     float factor;
-    if (!PyArg_ParseTuple(args, "OLpOOLfOO", &rows_object, &width, &swapped, &windows_object, &axes, &side, &factor,
-                          &out_object, &extremes_object))
+    if (!PyArg_ParseTuple(args, "OpOOLfOO", &pixels_object, &swapped, &sizes_object, &axes, &side, &factor, &out_object,
+                          &extremes_object))
         return NULL;
-    if (width < 1 || side < 1 || side > MOST)
-        return PyErr_Format(PyExc_ValueError, "rows of %lld pixels, stamps of %lld", width, side);
-    if (PyObject_GetBuffer(rows_object, &rows_view, PyBUF_SIMPLE) < 0)
+    if (side < 1 || side > MOST)
+        return PyErr_Format(PyExc_ValueError, "stamps of %lld pixels", side);
+    if (PyObject_GetBuffer(pixels_object, &pixels, PyBUF_SIMPLE) < 0)
         return NULL;
-    if (PyObject_GetBuffer(windows_object, &windows_view, PyBUF_SIMPLE) < 0)
-        goto rows;
-    const Py_ssize_t number = windows_view.len / (Py_ssize_t)sizeof(Window);
+    if (PyObject_GetBuffer(sizes_object, &sizes, PyBUF_SIMPLE) < 0)
+        goto pixels;
+    const Py_ssize_t number = sizes.len / 8;
     if (view_bytes(out_object, &out, PyBUF_WRITABLE, 4 * number * side * side, "out") < 0)
-        goto windows;
+        goto sizes;
     if (view_bytes(extremes_object, &extremes, PyBUF_WRITABLE, 8 * number, "extremes") < 0)
         goto out;
-    const Rows rows = {rows_view.buf, width, rows_view.len / (4 * width), swapped};
-    result = make_all(&rows, windows_view.buf, number, axes, side, factor, out.buf, extremes.buf);
+    result = make_all(&pixels, swapped, &sizes, axes, side, factor, out.buf, extremes.buf);
     PyBuffer_Release(&extremes);
 out:
     PyBuffer_Release(&out);
-windows:
-    PyBuffer_Release(&windows_view);
-rows:
-    PyBuffer_Release(&rows_view);
+sizes:
+    PyBuffer_Release(&sizes);
+pixels:
+    PyBuffer_Release(&pixels);
     return result;
 }
 
 static PyMethodDef methods[] = {
-    {"resample", resample, METH_VARARGS, "Bring windows of rows to one size."},
+    {"resample", resample, METH_VARARGS, "Bring square windows to one size."},
     {NULL, NULL, 0, NULL},
 };
 

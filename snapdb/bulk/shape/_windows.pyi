@@ -6,30 +6,27 @@ from snapdb.bulk.shape.weights import Floats
 from snapdb.types import IntArray, PixelArray
 
 def resample(
-    rows: PixelArray,
-    width: int,
+    pixels: PixelArray,
     swapped: bool,
-    windows: IntArray,
+    sizes: IntArray,
     axes: Mapping[int, tuple[IntArray, Floats]],
     side: int,
     factor: float,
     out: Floats,
     extremes: Floats,
 ) -> None:
-    """Bring windows of rows to one size.
+    """Bring square windows to one size.
 
     All arrays are in one piece. The interpreter goes on meanwhile.
 
     Parameters
     ----------
-    rows : array of 4-byte floats, shape (height, width)
-        Of an image.
-    width : int
-        Pixels of a row.
+    pixels : array of 4-byte floats
+        Those of all windows, one window after another, row by row.
     swapped : bool
         Whether their bytes are not in the processor's order.
-    windows : array of int64, shape (n, 3)
-        x, y and size of each window in the rows.
+    sizes : array of int64, shape (n,)
+        Pixels of each window's side.
     axes : mapping
         Pixels of a window's side -> first neighbour (int32) of each of the stamp's, and the weights of
         it and those that follow (float32).
@@ -38,9 +35,9 @@ def resample(
     factor : float
         What pixels are multiplied by.
     out : array of float32, shape (n, side, side)
-        Stamps; that of a window which does not lie within the rows is left as it is.
+        Stamps.
     extremes : array of float32, shape (n, 2)
-        Least and greatest pixel of each stamp; NaN where one is not finite, or there is no stamp.
+        Least and greatest pixel of each stamp; NaN where one is not finite.
 
     Raises
     ------

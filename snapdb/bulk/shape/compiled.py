@@ -1,8 +1,8 @@
-"""Windows straight from the rows of an image to stamps, by compiled code where it could be built.
+"""Square windows to stamps, by compiled code where it could be built.
 
 It gives what the matrix products of :mod:`~snapdb.bulk.shape.resample` give, to float32 rounding: for
-stamps of 64 pixels in half the time, cutting included, for those of 256 in as much. Windows beyond the rows
-and those with missing pixels are left to that module, as are larger stamps.
+stamps of 64 pixels in half the time, for those of 256 in as much. Windows with missing pixels are left to
+that module, as are larger stamps.
 """
 
 from functools import lru_cache
@@ -29,24 +29,24 @@ def is_there() -> bool:
     return _windows is not None
 
 
-def can_resample(rows: PixelArray, resolution: int) -> bool:
-    """Say whether there is compiled code, and it is the quickest way from rows to stamps.
+def can_resample(pixels: PixelArray, resolution: int) -> bool:
+    """Say whether there is compiled code, and it is the quickest way to stamps.
 
     Parameters
     ----------
-    rows : array, shape (height, width)
-        Of an image, as they are stored.
+    pixels : array
+        Of windows.
     resolution : int
         Pixels a side of a stamp.
     """
     if not is_there():
         return False
-    return rows.dtype.kind == "f" and rows.dtype.itemsize == 4 and 1 <= resolution <= _GREATEST
+    return pixels.dtype.kind == "f" and pixels.dtype.itemsize == 4 and 1 <= resolution <= _GREATEST
 
 
 def resample_windows(
-    rows: PixelArray,
-    windows: IntArray,
+    pixels: PixelArray,
+    sizes: IntArray,
     resolution: int,
     method: str = "bilinear",
     *,
@@ -54,14 +54,15 @@ def resample_windows(
     factor: float = 1.0,
     out: Floats | None = None,
 ) -> tuple[Floats, Extremes]:
-    """Bring windows of rows to ``resolution x resolution`` pixels.
+    """Bring square windows to ``resolution x resolution`` pixels.
 
     Parameters
     ----------
-    rows : array of 4-byte floats, shape (height, width)
-        Of an image, of either byte order, for which :func:`can_resample` holds.
-    windows : array of int64, shape (N, 3)
-        Left, bottom and size of each window in the rows; quickest in the order of their sizes.
+    pixels : array of 4-byte floats
+        Those of all windows, one window after another, row by row; of either byte order,
+        for which :func:`can_resample` holds.
+    sizes : array of int64, shape (N,)
+        Pixels of each window's side; quickest where those of a size follow each other.
     resolution, method, conserve
         As :func:`~snapdb.bulk.shape.resample.resample`.
     factor : float
@@ -72,15 +73,14 @@ def resample_windows(
     Returns
     -------
     stamps : array of float32, shape (N, resolution, resolution)
-        Undefined where a window does not lie within the rows.
+        The stamps.
     extremes : Extremes
-        Of each stamp; NaN where a pixel of it is not finite, or its window does not lie within the rows.
+        Of each stamp; NaN where a pixel of it is not finite.
     """
-    made = np.empty((len(windows), resolution, resolution), np.float32) if out is None else out
-    extremes = np.empty((len(windows), 2), np.float32)
+    made = np.empty((len(sizes), resolution, resolution), np.float32) if out is None else out
+    extremes = np.empty((len(sizes), 2), np.float32)
     axes = _axes(resolution, method, conserve=conserve)
-    swapped = not rows.dtype.isnative
-    _windows.resample(rows, rows.shape[1], swapped, windows, axes, resolution, factor, made, extremes)
+    _windows.resample(pixels, not pixels.dtype.isnative, sizes, axes, resolution, factor, made, extremes)
     return made, Extremes(extremes[:, 0], extremes[:, 1])
 
 

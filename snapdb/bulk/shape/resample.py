@@ -230,9 +230,16 @@ def _weigh(stamps: Floats, out: Floats, kernel: str, *, conserve: bool, factor: 
     number, ny, nx = stamps.shape
     fits = out.dtype == np.float32 and out.flags.c_contiguous
     if ny == nx and fits and can_resample(stamps, out.shape[1]):
-        rows = stamps.reshape(-1, nx)
-        windows = np.stack([np.zeros(number, np.int64), np.arange(number) * ny, np.full(number, nx)], axis=1)
-        resample_windows(rows, windows, out.shape[1], kernel, conserve=conserve, factor=factor, out=out)
+        sizes = np.full(number, nx)
+        resample_windows(
+            np.ascontiguousarray(stamps),
+            sizes,
+            out.shape[1],
+            kernel,
+            conserve=conserve,
+            factor=factor,
+            out=out,
+        )
         return
     smaller = stamps[0].size < out[0].size  # there are fewer pixels before than after
     if smaller and factor != 1.0:

@@ -1,4 +1,4 @@
-"""The compiled way from an image's rows to stamps, against numpy's, and what it refuses."""
+"""The compiled way from windows to stamps, against numpy's, and what it refuses."""
 
 import shutil
 import sysconfig
@@ -17,11 +17,21 @@ from snapdb.bulk.shape import compiled
 from snapdb.bulk.shape.compiled import can_resample, resample_windows
 from snapdb.bulk.shape.resample import resample
 from snapdb.bulk.shape.weights import METHODS, make_weights
+from snapdb.types import IntArray, PixelArray
 from tests.unit.bulk.conftest import Tiles
 
 ROWS, ACROSS = 90, 110
 _RNG = np.random.default_rng(20261126)
 _PIXELS = _RNG.normal(10.0, 3.0, (ROWS, ACROSS)).astype(np.float32)
+
+Corners = list[tuple[int, int, int]]
+
+
+def cut(corners: Corners, pixels: PixelArray = _PIXELS) -> tuple[PixelArray, IntArray]:
+    """Cut windows by x, y and size, one after another; give their sizes too."""
+    windows = [pixels[y : y + size, x : x + size].ravel() for x, y, size in corners]
+    return np.concatenate(windows), np.array([size for _, _, size in corners])
+
 
 IS_BUILT = can_resample(_PIXELS, 64)
 needs_compiled = pytest.mark.skipif(not IS_BUILT, reason="no C compiler when it was installed")
@@ -44,8 +54,9 @@ def test_against_numpy(data: st.DataObject) -> None:
     factor = data.draw(st.sampled_from([1.0, 2.5e-7, -3.0]))
     sizes = data.draw(st.lists(st.integers(1, 80), min_size=1, max_size=6))
     corners = [(data.draw(st.integers(0, ACROSS - n)), data.draw(st.integers(0, ROWS - n)), n) for n in sizes]
+    pixels, _ = cut(corners)
     stamps, extremes = resample_windows(
-        _PIXELS.astype(kind), np.array(corners), side, method, conserve=conserve, factor=factor
+        pixels.astype(kind), np.array(sizes), side, method, conserve=conserve, factor=factor
     )
     for (x, y, size), stamp, least, most in zip(corners, stamps, extremes.least, extremes.most, strict=True):
         with pytest.MonkeyPatch.context() as patch:
@@ -59,12 +70,12 @@ def test_against_numpy(data: st.DataObject) -> None:
 @needs_compiled
 @pytest.mark.parametrize("side", [5, 20, 33, 64])
 def test_same_bits_alone_and_in_any_company(side: int) -> None:
-    corners = np.array([(3, 4, 20), (50, 60, 20), (1, 2, 33), (40, 9, 7)])
-    stamps, _ = resample_windows(_PIXELS, corners, side)
-    for order in (np.array([3, 1, 0, 2]), np.array([2]), np.array([1, 1])):
-        some, _ = resample_windows(_PIXELS.astype(">f4"), corners[order], side)
+    corners = [(3, 4, 20), (50, 60, 20), (1, 2, 33), (40, 9, 7)]
+    stamps, _ = resample_windows(*cut(corners), side)
+    for order in ([3, 1, 0, 2], [2], [1, 1]):
+        some, _ = resample_windows(*cut([corners[i] for i in order], _PIXELS.astype(">f4")), side)
         assert np.array_equal(some, stamps[order])
-    for (x, y, size), stamp in zip(corners.tolist(), stamps, strict=True):
+    for (x, y, size), stamp in zip(corners, stamps, strict=True):
         window = _PIXELS[None, y : y + size, x : x + size]
         assert np.array_equal(resample(window, side)[0], stamp)
 
@@ -82,7 +93,7 @@ def test_any_place_to_write_to(kind: str) -> None:
 def test_windows_that_are_much_larger(size: int, side: int) -> None:
     """Oracle: means over areas in double precision."""
     pixels = np.asarray(np.random.default_rng(size).normal(1000.0, 1.0, (size, size)), np.float32)
-    (stamp,), _ = resample_windows(pixels, np.array([(0, 0, size)]), side)
+    (stamp,), _ = resample_windows(pixels, np.array([size]), side)
     weights = make_weights(size, side).astype(np.float64)
     np.testing.assert_allclose(stamp, weights @ pixels.astype(np.float64) @ weights.T, rtol=2e-6)
 
@@ -93,30 +104,25 @@ def test_windows_that_are_much_larger(size: int, side: int) -> None:
 @pytest.mark.parametrize("side", [3, 16, 25])
 def test_missing_pixels_are_told(bad: float, method: str, side: int) -> None:
     """Wherever it lies in the window, and not where it lies just outside."""
-    corners = np.array([(10, 10, 16), (26, 10, 16)])
+    corners = [(10, 10, 16), (26, 10, 16)]
     for x, y in ((10, 10), (25, 25), (10, 25), (17, 13), (26, 18)):
         pixels = _PIXELS.copy()
         pixels[y, x] = bad
-        _, extremes = resample_windows(pixels, corners, side, method)
+        _, extremes = resample_windows(*cut(corners, pixels), side, method)
         inside = [x < 26, x >= 26]
         assert np.isnan(extremes.least).tolist() == inside
         assert np.isnan(extremes.most).tolist() == inside
 
 
 @needs_compiled
-def test_windows_beyond_the_rows_are_left_out() -> None:
-    beyond = [(-1, 5, 8), (5, -1, 8), (ACROSS - 7, 5, 8), (5, ROWS - 7, 8), (-(2**62), 2**62, 8)]
-    corners = np.array([(0, 0, 8), *beyond, (ACROSS - 8, ROWS - 8, 8)])
-    stamps, extremes = resample_windows(_PIXELS, corners, 6)
-    assert np.isnan(extremes.least).tolist() == [False, *[True] * 5, False]
-    assert np.array_equal(stamps[-1], resample(_PIXELS[None, -8:, -8:], 6)[0])
-
-
-@needs_compiled
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"width": 0}, "rows of 0 pixels"),
+        ({"sizes": np.array([7])}, "256 bytes are not those of 1 windows"),
+        ({"sizes": np.array([0])}, "not those of 1 windows"),
+        ({"sizes": np.array([-8])}, "not those of 1 windows"),
+        ({"sizes": np.array([2**62])}, "not those of 1 windows"),
+        ({"sizes": np.array([8, 8])}, "out has 64 bytes: expected 128"),
         ({"side": 0}, "stamps of 0"),
         ({"out": np.empty((1, 4, 5), np.float32)}, "out has 80 bytes: expected 64"),
         ({"extremes": np.empty((2, 2), np.float32)}, "extremes has 16 bytes: expected 8"),
@@ -130,7 +136,7 @@ def test_windows_beyond_the_rows_are_left_out() -> None:
 def test_arrays_that_do_not_fit(change: dict[str, Any], message: str) -> None:
     """Nothing is read or written beyond an array."""
     sound: dict[str, Any] = {
-        "rows": _PIXELS, "width": ACROSS, "swapped": False, "windows": np.array([(0, 0, 8)]),
+        "pixels": _PIXELS[0, :64], "swapped": False, "sizes": np.array([8]),
         "axes": {8: (np.arange(4, dtype=np.int32), np.ones((4, 2), np.float32))}, "side": 4, "factor": 1.0,
         "out": np.empty((1, 4, 4), np.float32), "extremes": np.empty((1, 2), np.float32),
     }  # fmt: skip
@@ -140,9 +146,9 @@ def test_arrays_that_do_not_fit(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         _windows.resample(*(sound | change).values())
     with pytest.raises(KeyError):
-        _windows.resample(*(sound | {"windows": np.array([(0, 0, 9)])}).values())
+        _windows.resample(*(sound | {"pixels": _PIXELS[0, :81], "sizes": np.array([9])}).values())
     with pytest.raises(ValueError, match="contiguous"):
-        _windows.resample(*(sound | {"rows": _PIXELS[:, ::2]}).values())
+        _windows.resample(*(sound | {"pixels": _PIXELS[:2, ::2]}).values())
 
 
 def test_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,8 +163,8 @@ def test_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
 @needs_compiled
 def test_many_sizes_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "_KEPT", 3)
-    corners = np.array([(0, 0, size) for size in range(1, 40)])
-    stamps, _ = resample_windows(_PIXELS, corners, 9, "cubic")
+    corners = [(0, 0, size) for size in range(1, 40)]
+    stamps, _ = resample_windows(*cut(corners), 9, "cubic")
     assert len(compiled._axes(9, "cubic", conserve=False)) <= 3
     assert np.array_equal(stamps[4], resample(_PIXELS[None, :5, :5], 9, "cubic")[0])
 
