@@ -3,6 +3,7 @@
 ====================  ==========================================================
 module                holds
 ====================  ==========================================================
+``commands``          commands and groups, and how their help is drawn
 ``group``             the group that loads commands when they are named
 ``session``           options before the command
 ``failures``          exit codes and error lines
@@ -19,7 +20,7 @@ module                holds
 import atexit
 import gc
 
-import rich_click as click
+import click
 
 from snapdb import __version__
 

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .keeping import name_reason
 from .pictures import check_png, write_picture
 from .session import Session, archive_option, pass_session
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _COLOURS = ("red", "green", "blue")
 
 
-@click.command("colour")
+@click.command("colour", cls=Command)
 @click.argument("red", type=click.UUID)
 @click.argument("green", type=click.UUID)
 @click.argument("blue", type=click.UUID)

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .criteria import check_tag, make_criteria, search_options
 from .failures import NOTHING_FOUND
 from .outputs import check_file, write_pieces
@@ -20,7 +21,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _OUTPUTS = ("moc", "depth", "picture")
 
 
-@click.command("coverage")
+@click.command("coverage", cls=Command)
 @search_options
 @click.option("--moc", type=_FILE, help="Write the sky that is covered: .fits, .json or .txt (IVOA MOC 2.0).")
 @click.option("--depth", type=_FILE, help="Write the depth a band as a HEALPix map: .fits.")
@@ -40,7 +41,7 @@ _OUTPUTS = ("moc", "depth", "picture")
 @archive_option
 @pass_session
 @click.pass_context
-def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None:
+def command(ctx: click.Context, session: Session, /, **options: Any) -> None:
     """Map the sky that the images that match cover, and how often.
 
     A cell of the sky counts for an image if its centre lies in the image's footprint. Without

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-import rich_click as click
+import click
 
 from .values import DEC, PROPERTY, RA, RADIUS
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .criteria import check_tag, make_criteria, search_options
 from .failures import PART_FAILED
 from .keeping import Keeping, check_options, choose_provenances, find_sources, name_reason
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from snapdb.archive.image import Image
 
 
-@click.command("cutout")
+@click.command("cutout", cls=Command)
 @search_options
 @click.option("--image", "image_id", type=click.UUID, metavar="ID", help="Cut from this image.")
 @click.option("--size", type=SIZE, required=True, help="Edge: 51 pixels, or an angle such as 30arcsec.")
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 @archive_option
 @pass_session
 @click.pass_context
-def command(ctx: click.RichContext, session: Session, /, image_id: UUID | None, **options: Any) -> None:
+def command(ctx: click.Context, session: Session, /, image_id: UUID | None, **options: Any) -> None:
     """Cut a square about --ra --dec out of an image, or out of every image that matches.
 
     All planes of the image come along (data, noise, flags), in one FITS file with its own

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
 from .bulk import OF_A_CATALOGUE, read_setting, run_catalogue
+from .commands import Command
 from .criteria import check_tag, make_criteria, search_options
 from .failures import NOTHING_FOUND, PART_FAILED
 from .keeping import name_reason
@@ -24,7 +25,7 @@ _REASONS = 5
 _STACKS = (".fits", ".zarr")
 
 
-@click.command("cutouts")
+@click.command("cutouts", cls=Command)
 @click.argument("catalogue", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @search_options
 @click.option("--size", type=SIZE, help="Edge: 51 pixels, or an angle such as 10arcsec.")
@@ -82,7 +83,7 @@ _STACKS = (".fits", ".zarr")
 @archive_option
 @pass_session
 @click.pass_context
-def command(ctx: click.RichContext, session: Session, /, catalogue: Path | None, **options: Any) -> None:
+def command(ctx: click.Context, session: Session, /, catalogue: Path | None, **options: Any) -> None:
     """Cut a square about --ra --dec out of every image that has the position, in the order of time.
 
     A stack is a table with a row an image: its facts, its pixels, and its world coordinates.

@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .ingest import list_refused
 from .outputs import check_file
 from .session import say
@@ -22,7 +23,7 @@ _SURVEY_MARK = "truth.json"
 """What a survey has when it is complete."""
 
 
-@click.command("demo")
+@click.command("demo", cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"))
 def command(folder: Path) -> None:
     """Show an archive at work: make a small survey, register it, find a supernova, cut every epoch.

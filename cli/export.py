@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .criteria import check_tag, make_criteria, search_options
 from .failures import NOTHING_FOUND
 from .outputs import check_file, refuse_terminal, to_path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _FORMATS = ("parquet", "votable", "ecsv", "csv")
 
 
-@click.command("export")
+@click.command("export", cls=Command)
 @search_options
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="Default: by the file's name.")
 @click.option(
@@ -42,7 +43,7 @@ _FORMATS = ("parquet", "votable", "ecsv", "csv")
 @archive_option
 @pass_session
 @click.pass_context
-def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None:
+def command(ctx: click.Context, session: Session, /, **options: Any) -> None:
     """Write the images that match as a table with the columns of ObsCore 1.1.
 
     Units, UCDs and utypes stand in the file. Parquet and CSV are written in bounded memory,

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .criteria import check_tag, make_criteria, number_or_text, search_options
 from .failures import NOTHING_FOUND
 from .outputs import check_file, to_path
@@ -21,7 +22,7 @@ _SAMPLE = 1000
 _FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "fits", "parquet")
 
 
-@click.command("find")
+@click.command("find", cls=Command)
 @search_options
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="Default: by the file's name, or table.")
 @click.option(
@@ -38,7 +39,7 @@ _FORMATS = ("table", "json", "jsonl", "csv", "ecsv", "votable", "fits", "parquet
 @archive_option
 @pass_session
 @click.pass_context
-def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None:
+def command(ctx: click.Context, session: Session, /, **options: Any) -> None:
     """List the images that match all that is asked.
 
     With --ra and --dec: the images whose footprint contains that position; with --radius too,

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-import rich_click as click
+import click
 from click.exceptions import Exit
 
+from .commands import Group
 from .failures import EXIT_CODES, open_closed_streams, run_guarded
 from .session import Session
 
@@ -43,7 +44,7 @@ EPILOG = "\n\n".join(["Exit codes:", *(f"{code:>3}  {meaning}" for code, meaning
 """For the end of the help; rich-click makes one line of each paragraph."""
 
 
-class LazyGroup(click.RichGroup):
+class LazyGroup(Group):
     """A group that imports a command's module when the command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from .commands import Group
 from .failures import PART_FAILED
 from .ingest import list_refused, say_warnings, show_progress
 from .outputs import check_report
@@ -29,7 +30,7 @@ _JOBS = click.option(
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 
 
-@click.group("import")
+@click.group("import", cls=Group)
 def command() -> None:
     """Move in: from a snappl database, or a tree of files."""
 
@@ -46,7 +47,7 @@ def command() -> None:
 @archive_option
 @pass_session
 @click.pass_context
-def snappl(ctx: click.RichContext, session: Session, /, **options: Any) -> None:
+def snappl(ctx: click.Context, session: Session, /, **options: Any) -> None:
     """Register the images and provenances of a snappl database, under the ids that they have.
 
     The tables are CSV with a heading, as psql writes them; columns in any order. Where the
@@ -108,7 +109,7 @@ def snappl(ctx: click.RichContext, session: Session, /, **options: Any) -> None:
 @archive_option
 @pass_session
 @click.pass_context
-def tree(ctx: click.RichContext, session: Session, /, folder: Path, **options: Any) -> None:
+def tree(ctx: click.Context, session: Session, /, folder: Path, **options: Any) -> None:
     """Register the images below FOLDER where they lie, and say what there is.
 
     Prints a table of the images by header map, band and kind; with --dry-run that is all.

@@ -1,11 +1,12 @@
 """`snapdb info`: what an archive holds."""
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .session import Session, archive_option, pass_session
 
 
-@click.command("info")
+@click.command("info", cls=Command)
 @archive_option
 @pass_session
 def command(session: Session) -> None:

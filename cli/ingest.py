@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .failures import PART_FAILED
 from .outputs import check_report
 from .session import Session, archive_option, pass_session, printable, say
@@ -26,7 +27,7 @@ _WARNINGS = 8
 """How many warnings are repeated on the terminal; the report has all."""
 
 
-@click.command("ingest")
+@click.command("ingest", cls=Command)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--process", help="Process that made the images.")
 @click.option("--version", "version", type=VERSION, default="0.0", help="Of the process: MAJOR.MINOR.")
@@ -49,7 +50,7 @@ _WARNINGS = 8
 @archive_option
 @pass_session
 @click.pass_context
-def command(ctx: click.RichContext, session: Session, /, paths: tuple[str, ...], **options: Any) -> None:
+def command(ctx: click.Context, session: Session, /, paths: tuple[str, ...], **options: Any) -> None:
     """Register images, so that they are found and can be cut from.
 
     PATH is a file, a folder with all below it, a pattern, the address of a remote file

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .session import Session, archive_option, pass_session, say
 
 
-@click.command("init")
+@click.command("init", cls=Command)
 @click.argument("place", required=False, metavar="[FOLDER|URL]")
 @archive_option
 @pass_session

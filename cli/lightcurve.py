@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .criteria import check_tag, make_criteria, search_options
 from .failures import NOTHING_FOUND, PART_FAILED
 from .fluxes import (
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from snapdb.archive.light_curves.light_curve import LightCurve
 
 
-@click.command("lightcurve")
+@click.command("lightcurve", cls=Command)
 @search_options
 @measure_options
 @click.option("--name", help="Of the target, kept with the fluxes that are measured now.")
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 @archive_option
 @pass_session
 @click.pass_context
-def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None:
+def command(ctx: click.Context, session: Session, /, **options: Any) -> None:
     """Measure the flux at --ra --dec on every image that has the position, in the order of time.
 
     Fluxes are forced: they may be zero or negative. They are kept in the registry with how they

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-import rich_click as click
+import click
 
 from snapdb.archive.columns import UNITS, Row
 

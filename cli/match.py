@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .criteria import make_criteria, search_options
 from .failures import NOTHING_FOUND
 from .session import Session, archive_option, pass_session, say
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from snapdb.archive.match import MatchResult
 
 
-@click.command("match")
+@click.command("match", cls=Command)
 @click.argument("catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @search_options
 @click.option("--ra-column", default="ra", show_default=True, help="The catalogue's right ascensions.")
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 @archive_option
 @pass_session
 @click.pass_context
-def command(ctx: click.RichContext, session: Session, /, catalogue: Path, **options: Any) -> None:
+def command(ctx: click.Context, session: Session, /, catalogue: Path, **options: Any) -> None:
     """Find which rows of CATALOGUE lie in which images.
 
     CATALOGUE is a CSV, ECSV, FITS, VOTable or parquet table with columns of positions: ICRS

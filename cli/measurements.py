@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .criteria import number_or_text
 from .failures import NOTHING_FOUND
 from .fluxes import SUFFIXES, check_output_file, output_options, write_fluxes
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
 
 
-@click.command("measurements")
+@click.command("measurements", cls=Command)
 @click.option("--ra", type=RA, help="With --dec: what was measured at this position (ICRS), to 1e-4 arcsec.")
 @click.option("--dec", type=DEC, help="Degrees, or sexagesimal such as -20d10m30s.")
 @click.option("--radius", type=RADIUS, help="With --ra, --dec: all within the circle (1arcsec).")
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 @archive_option
 @pass_session
 @click.pass_context
-def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None:
+def command(ctx: click.Context, session: Session, /, **options: Any) -> None:
     """List the fluxes that `snapdb lightcurve` and `snapdb phot` have kept; no image is opened.
 
     \b

@@ -3,8 +3,9 @@
 import re
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .session import Session, archive_option, pass_session, say
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class DurationType(click.ParamType[float]):
 DURATION = DurationType()
 
 
-@click.command("migrate")
+@click.command("migrate", cls=Command)
 @click.option("--to", metavar="VERSION", help="Version of the tables; by default this snapdb's.")
 @click.option("--down", is_flag=True, help="Go back to the version --to; what it does not know is dropped.")
 @click.option("--sql", is_flag=True, help="Print the statements, and run none.")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import rich_click as click
+import click
 
 STDOUT = "-"
 """Stands for standard output where a file is asked for."""

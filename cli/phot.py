@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .criteria import check_tag, make_criteria, search_options
 from .failures import NOTHING_FOUND, PART_FAILED
 from .fluxes import (
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from snapdb.archive.light_curves.catalog import CatalogPhotometry
 
 
-@click.command("phot")
+@click.command("phot", cls=Command)
 @click.option(
     "--catalog",
     "--catalogue",
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 @archive_option
 @pass_session
 @click.pass_context
-def command(ctx: click.RichContext, session: Session, /, **options: Any) -> None:
+def command(ctx: click.Context, session: Session, /, **options: Any) -> None:
     """Measure the flux of each target of a catalogue on every image that holds it.
 
     Positions are ICRS degrees, or in the unit that the column has. Each row of the answer is a target

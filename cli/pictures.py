@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-import rich_click as click
+import click
 
 from .outputs import STDOUT, check_file, refuse_terminal, write_pieces
 

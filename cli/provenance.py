@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from .commands import Group
 from .provenance_asking import diff, export, format_option, show, tree
 from .session import Session, archive_option, pass_session, say
 from .values import PARAMETER, VERSION
@@ -21,7 +22,7 @@ _PARTS = ("version", "params", "params_file", "upstreams", "environment", "envir
 """Options of `add` that say what a process is."""
 
 
-@click.group("provenance")
+@click.group("provenance", cls=Group)
 def command() -> None:
     """Say what made the images: processes, versions, parameters, and what they built on."""
 

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .outputs import check_file, to_path, write_pieces
 from .provenance_drawing import (
     describe_ancestry,
@@ -32,7 +33,7 @@ _MOST_DRAWN = 100_000
 """Provenances in a tree that is written in full; more are no help to anybody."""
 
 
-@click.command("show")
+@click.command("show", cls=Command)
 @click.argument("name")
 @format_option
 @archive_option
@@ -74,7 +75,7 @@ def _dash(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-@click.command("tree")
+@click.command("tree", cls=Command)
 @click.argument("name")
 @click.option("--down", is_flag=True, help="What builds on it, instead of what it builds on.")
 @format_option
@@ -186,7 +187,7 @@ def _to_tree(found: "Provenance") -> dict[str, Any]:
     return found.recursive_dict()
 
 
-@click.command("diff")
+@click.command("diff", cls=Command)
 @click.argument("old")
 @click.argument("new")
 @format_option
@@ -210,7 +211,7 @@ def diff(session: Session, old: str, new: str, form: str) -> None:
         click.echo(str(one))
 
 
-@click.command("export")
+@click.command("export", cls=Command)
 @click.argument("name")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File; - for stdout.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")

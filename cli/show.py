@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import rich_click as click
+import click
 
+from .commands import Command
 from .outputs import check_file, to_path, write_pieces
 from .pictures import check_picture, draw, picture_options
 from .session import Session, archive_option, pass_session, printable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _FORMATS = ("table", "json")
 
 
-@click.command("show")
+@click.command("show", cls=Command)
 @click.argument("image_id", metavar="ID", type=click.UUID)
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="Default: by the file's name, or table.")
 @click.option(

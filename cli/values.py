@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import rich_click as click
+import click
 
 _ARCSEC = {"arcsec": 1.0, "as": 1.0, '"': 1.0, "arcmin": 60.0, "'": 60.0, "deg": 3600.0, "mas": 1e-3}
 _VERSION_DIGITS = 9
