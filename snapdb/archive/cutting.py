@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapdb.errors import NoOverlapError, PartialOverlapError, ShapeError, UsageError
+from snapdb.errors import ShapeError, UsageError
 from snapdb.pixels.box import Box, Placement, place
 from snapdb.pixels.crop import fill_plane
 from snapdb.pixels.flags import NO_DATA, no_data_bit
@@ -55,7 +55,7 @@ def place_cutout(
     width, height = image.width, image.height
     try:
         placement = place(box, width, height, mode)
-    except (NoOverlapError, PartialOverlapError) as err:
+    except UsageError as err:
         msg = f"{err} [{image.label}]"
         raise type(err)(msg, **err.fields) from None
     result = placement.result

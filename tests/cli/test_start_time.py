@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,20 @@ except SystemExit as end:
     assert end.code == 0, end.code
 """
     assert loaded_after(code) == set()
+
+
+def test_a_search_loads_no_astropy(tmp_path: Path) -> None:
+    """Which takes longer to load than all else."""
+    archive = str(tmp_path / "archive")
+    code = f"""
+from snapdb.cli import cli
+for arguments in (["init", {archive!r}], ["-a", {archive!r}, "find", "--band", "r"]):
+    try:
+        cli.main(arguments)
+    except SystemExit as end:
+        assert end.code == 0, end.code
+"""
+    assert "astropy" not in loaded_after(code)
 
 
 def test_the_check_notices_what_is_heavy() -> None:

@@ -16,6 +16,8 @@ from snapdb.types import BoolArray, FloatArray, IntArray, PixelArray
 
 _AT_ONCE = 65_536
 """Texts that are taken at a time: each of their bytes has a number while they are."""
+_FEW = 20
+"""Rows for each change of length, on the average, where runs are looked for."""
 _NEW_LINE, _SPACE, _TILDE = b"\n ~"
 _OF_NUMBERS = np.isin(np.arange(256), list(b"0123456789+-.eEnaNifINFtyTYA "))
 
@@ -158,6 +160,33 @@ def view_texts(column: Any) -> tuple[IntArray, PixelArray]:
         return np.zeros(len(column), np.int32), np.empty(0, np.uint8)
     offsets = np.frombuffer(places, np.int32, len(column) + 1, 4 * column.offset)
     return np.diff(offsets), np.frombuffer(content, np.uint8)[offsets[0] : offsets[-1]]
+
+
+def find_runs(column: Any) -> IntArray:
+    """Find where a column says something else than the row before: few places in one that was sorted.
+
+    Parameters
+    ----------
+    column : pyarrow.StringArray
+        Without nulls.
+
+    Returns
+    -------
+    array of int64
+        Ascending, the first row among them. Rows of which that is not soon known count too.
+    """
+    lengths, content = view_texts(column)
+    if not len(lengths):
+        return np.empty(0, np.int64)
+    ends = np.cumsum(lengths, dtype=np.int64)
+    edges = np.flatnonzero(np.diff(lengths)) + 1
+    if len(edges) > len(lengths) // _FEW:
+        return np.arange(len(lengths))
+    found = [np.zeros(1, np.int64), edges]
+    for begin, end in pairwise([0, *edges.tolist(), len(lengths)]):
+        own = content[ends[begin] - lengths[begin] : ends[end - 1]].reshape(end - begin, lengths[begin])
+        found.append(np.flatnonzero((own[1:] != own[:-1]).any(axis=1)) + begin + 1)
+    return np.sort(np.concatenate(found))
 
 
 def has_spaces(column: Any) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from snapdb.bulk.catalogue.arrow import to_strings
+from snapdb.bulk.catalogue.arrow import find_runs, take_texts, to_strings
 from snapdb.bulk.catalogue.problem import ProblemCode
 from snapdb.types import IntArray
 
@@ -56,7 +56,14 @@ class FileSets:
             For those that cannot be used, a number that :meth:`refusal` explains.
         """
         joined = _join(column)
-        texts = [t or "" for t in joined.to_pylist()] if joined.null_count else to_strings(joined)
+        if joined.null_count:
+            return self._number([text or "" for text in joined.to_pylist()])
+        starts = find_runs(joined)
+        found = self._number(to_strings(take_texts(joined, starts)))
+        return np.repeat(found, np.diff(starts, append=len(joined)))
+
+    def _number(self, texts: Sequence[str]) -> IntArray:
+        """Give the index of the list that each text is."""
         for text in dict.fromkeys(texts):
             if text not in self._by_text:
                 self._add(text)

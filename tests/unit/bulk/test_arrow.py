@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapdb.bulk.catalogue.arrow import (
+    find_runs,
     from_numbers,
     from_texts,
     is_all,
@@ -116,3 +117,25 @@ def test_one_text_again_and_again(text: str, count: int) -> None:
     assert is_all(from_texts(["x", *made.to_pylist()]).slice(1), text)
     assert not is_all(from_texts([*made.to_pylist(), text + "x"]), text)
     assert not is_all(from_texts(["x" + text, "", *made.to_pylist()]), text)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["", "a", "b", "ab", "ba", "\u00e9", "tile_10"]), st.integers(1, 60)),
+        max_size=8,
+    ),
+    st.integers(0, 3),
+)
+def test_runs_of_texts(runs: list[tuple[str, int]], skipped: int) -> None:
+    """Oracle: the texts next to each other; all that differ are found, and few others."""
+    texts = [text for text, count in runs for _ in range(count)]
+    column = pa.array(texts, pa.string())[skipped:]
+    starts = find_runs(column)
+    kept = texts[skipped:]
+    changes = [i for i, text in enumerate(kept) if i == 0 or text != kept[i - 1]]
+    assert set(changes) <= set(starts.tolist())
+    assert starts.tolist() == (sorted(set(changes)) if len(starts) < len(kept) else list(range(len(kept))))
+
+
+def test_runs_where_texts_change_all_the_time_are_not_looked_for() -> None:
+    assert find_runs(pa.array(["a", "bb"] * 50)).tolist() == list(range(100))
