@@ -8,7 +8,7 @@ from snapdb.types import FloatArray, IntArray
 
 _ROOM = 1e-9
 """What rounding may take from a whole number."""
-RUN_PX = 4 * 2**20
+RUN_PX = 8 * 2**20
 """Pixels of windows that are read together, save where a single one has more."""
 
 
