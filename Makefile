@@ -17,7 +17,7 @@ help: ## List the targets
 
 setup: $(STAMP) ## Make the virtual environment in .venv and install snapdb into it
 
-$(STAMP): pyproject.toml snapdb/bulk/shape/_windows.c snapdb/bulk/cutting/_rows.c
+$(STAMP): pyproject.toml $(wildcard snapdb/bulk/*/_*.c)
 	@echo "setting up .venv (the first time takes a minute or two)"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv >/dev/null 2>&1 || \
 	  { $(call apt,python3-venv) && $(PYTHON) -m venv .venv; } || \

@@ -62,5 +62,6 @@ def test_wheel_installs_whole(tmp_path: Path) -> None:
     assert maps
     assert {p.name for p in (site / "snapdb" / "formats" / "instruments").glob("*.toml")} == maps
     headers = Path(sysconfig.get_path("include"), "Python.h")
-    compiled = {"_windows.abi3.so", "_rows.abi3.so"} if shutil.which("cc") and headers.exists() else set()
+    names = {"_windows.abi3.so", "_brightness.abi3.so", "_rows.abi3.so"}
+    compiled = names if shutil.which("cc") and headers.exists() else set()
     assert {p.name for p in (site / "snapdb").rglob("*.so")} == compiled

@@ -9,6 +9,11 @@ import numpy as np
 from snapdb.bulk.shape.greys import make_greys
 from snapdb.bulk.shape.weights import Floats
 
+try:
+    from snapdb.bulk.shape import _brightness
+except ImportError:  # installed where there was no C compiler
+    _brightness = None  # type: ignore[assignment]
+
 SOFTENING = {"asinh": 0.7, "log": 1000.0}
 """Stretch -> the number `a` that it has when none is given."""
 
@@ -71,11 +76,17 @@ def write_brightness(rows: Floats, limits: Limits, method: str, softening: float
 def _write_share(rows: Floats, limits: Limits, unit: float) -> None:
     """Turn pixels into their place between the limits, from 0 to ``1 / unit``, in place."""
     low, high = limits.low.reshape(-1, 1), limits.high.reshape(-1, 1)
-    with np.errstate(over="ignore", invalid="ignore"), _row_by_row():
-        np.subtract(rows, low, out=rows)
-        np.divide(rows, np.maximum((high - low) * np.float32(unit), _TINY), out=rows)
+    with np.errstate(over="ignore", invalid="ignore"):
+        span = np.maximum((high - low) * np.float32(unit), _TINY)
+        greatest = -1.0 if limits.outer else 1.0 / unit
+        if _brightness is not None and rows.flags.c_contiguous:
+            _brightness.write_share(rows, np.concatenate((low, span), axis=1), greatest)
+            return
+        with _row_by_row():
+            np.subtract(rows, low, out=rows)
+            np.divide(rows, span, out=rows)
     if not limits.outer:
-        np.clip(rows, np.float32(0.0), np.float32(1.0 / unit), out=rows)
+        np.clip(rows, np.float32(0.0), np.float32(greatest), out=rows)
 
 
 @contextmanager
