@@ -2,6 +2,7 @@
 
 import os
 from collections import deque
+from contextlib import suppress
 from typing import BinaryIO
 
 import numpy as np
@@ -17,25 +18,42 @@ from snapdb.types import IntArray, PixelArray
 
 FEW_BYTES = 8 * 2**10
 """Bytes of rows for each piece of a row that is wanted, above which pieces are announced box by box."""
+_ROOM_BYTES = 24 * 2**20
+"""Bytes of rows that are read at once where that is not left to compiled code."""
 _KEPT_BYTES = 48 * 2**20
 _kept: deque[PixelArray] = deque(maxlen=2)
 """Memory that windows were read into, and are again, for the system would clear it; of a few threads."""
 
 
 def ask_for_boxes(descriptor: int, begin: int, stride: int, boxes: IntArray, out: PixelArray) -> int:
-    """Read boxes as ``read_boxes`` does, by a call a piece of a row.
+    """Read boxes as ``read_boxes`` does, by numpy: as many at a time as have room with their whole rows.
 
     Parameters
     ----------
     descriptor, begin, stride, boxes, out
         As there.
     """
-    found, room = 0, out.data
-    for left, bottom, right, top, first, step in boxes.tolist():
-        for row in range(top - bottom):
-            at = first + row * step
-            piece = room[at : at + right - left]
-            found += os.preadv(descriptor, [piece], begin + (bottom + row) * stride + left)
+    found = 0
+    while len(boxes):
+        tops = np.maximum.accumulate(boxes[:, 3])
+        count = max(int(np.searchsorted(tops, boxes[0, 1] + _ROOM_BYTES // stride, "right")), 1)
+        low, high = int(boxes[0, 1]), int(tops[count - 1])
+        pieces = int((boxes[:count, 3] - boxes[:count, 1]).sum())
+        rows: PixelArray | None = None
+        if (high - low) * stride <= min(FEW_BYTES * pieces, _ROOM_BYTES):
+            rows = np.zeros((high - low, stride), np.uint8)
+            if os.preadv(descriptor, [rows.data], begin + low * stride) < rows.size:
+                return found
+        for left, bottom, right, top, first, step in boxes[:count].tolist():
+            shape = (top - bottom, right - left)
+            place: PixelArray = np.ndarray(shape, np.uint8, out.data, first, (step, 1))
+            if rows is not None:
+                place[...] = rows[bottom - low : top - low, left:right]
+                found += place.size
+                continue
+            for row, piece in enumerate(place, bottom):
+                found += os.preadv(descriptor, [piece.data], begin + row * stride + left)
+        boxes = boxes[count:]
     return found
 
 
@@ -83,7 +101,9 @@ class PlainWindows:
     def __init__(self, file: PlaneFile, stream: BinaryIO) -> None:
         self._file, self._layout = file, file.layout
         self._stream = stream
-        self._memory: PixelArray = _kept.pop() if _kept else np.empty(0, np.uint8)
+        self._memory: PixelArray = np.empty(0, np.uint8)
+        with suppress(IndexError):
+            self._memory = _kept.pop()
         self.check()
 
     def check(self) -> None:

@@ -24,7 +24,6 @@ from snapdb.types import BoolArray, FloatArray, IntArray
 
 WINDOW_BYTES = 2**31
 """A window whose float32 pixels take more is refused."""
-"""Ids that are texts at a time."""
 OFF_IMAGE, NO_SIZE, TOO_LARGE, NO_IMAGE = "off_image", "no_size", "too_large", "no_image"
 
 
