@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,8 +24,10 @@ from snapdb.types import BoolArray, FloatArray, IntArray
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
-PIECE_ROWS = 100_000
+PIECE_ROWS = 32_768
 """Rows that are read at a time."""
+_FEW = 6
+"""Pieces below which a catalogue is kept, and read once."""
 
 
 class Catalogue:
@@ -153,11 +155,14 @@ class Catalogue:
             If the file is damaged.
         """
         every = self._read(list(self._columns.spelled))
-        begun = list(islice(every, 2))
-        if len(begun) < 2 and "_scanned" not in self.__dict__:  # a small one need not be read twice
+        begun = list(islice(every, _FEW))
+        if len(begun) < _FEW and "_scanned" not in self.__dict__:  # a small one need not be read twice
             self.__dict__["_scanned"] = self._scan(begun)
         duplicates = Duplicates(self._scanned[1] if self._check_duplicates else np.empty(0, dtype=np.int64))
-        for rows in chain(begun, every):
+        begun.reverse()
+        while begun:
+            yield self._check(begun.pop(), duplicates)
+        for rows in every:
             yield self._check(rows, duplicates)
 
     def digest(self) -> str:

@@ -73,6 +73,7 @@ class SourceBlock:
 
 
 _NUMBERS = ("row", "ra", "dec", "pixels", "arcsec", "image_set")
+_WHOLE = ("row", "image_set", "line", "size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -223,32 +224,37 @@ def make_plan(
     Plan
         With every source either in it or among the refused.
     """
-    kept: list[tuple[SourceBlock, IntArray, IntArray]] = []
     found = list(refused)
+    kept: dict[str, list[Any]] = {name: [] for name in (*_NUMBERS, "source_id", "line", "size")}
     for given in blocks:
         pixels, arcsec = fill_sizes(given.pixels, given.arcsec, recipe)
         block = replace(given, pixels=pixels, arcsec=arcsec)
         good, line, size = _judge(block, image_sets, recipe, found)
         chosen = block.take(good)
         ids = from_texts(_as_texts(chosen.source_id))  # a tenth of what they take as objects
-        kept.append((replace(chosen, source_id=ids), line[good], size[good]))
-    sources = _join([b for b, _, _ in kept])
-    lines, sizes = (np.concatenate([k[n] for k in kept] or [np.empty(0, np.int64)]) for n in (1, 2))
-    del kept
+        columns = {name: getattr(chosen, name) for name in _NUMBERS}
+        for name, values in (columns | {"source_id": ids, "line": line[good], "size": size[good]}).items():
+            kept[name].append(values)
     usable = tuple(s if isinstance(s, tuple) else () for s in image_sets)
-    order = np.lexsort((sources.row, lines, sources.image_set))
+    row, image_set, lines, sizes = (_join(kept, name) for name in ("row", "image_set", "line", "size"))
+    order = np.lexsort((row, lines, image_set))
     part_stamps = recipe.part_stamps
     if recipe.raw:
-        channels = np.array([len(s) for s in usable], np.int64)[sources.image_set]
+        channels = np.array([len(s) for s in usable], np.int64)[image_set]
         part_stamps = _fit((4 * channels * sizes**2)[order], part_stamps, recipe.part_bytes)
-    order = _sort_by_size(order, sources, sizes, part_stamps)
+    order = _sort_by_size(order, image_set, sizes, part_stamps)
     return Plan(
-        sources=sources.take(order),
+        sources=SourceBlock(
+            row=row[order],
+            image_set=image_set[order],
+            source_id=_take(_join(kept, "source_id"), order),
+            **{name: _join(kept, name)[order] for name in ("ra", "dec", "pixels", "arcsec")},
+        ),
         image_sets=usable,
         refused=tuple(sorted(found, key=lambda r: r.row)),
         lines=lines[order],
         part_stamps=part_stamps,
-        rows=len(sources) + len(found) if rows is None else rows,
+        rows=len(row) + len(found) if rows is None else rows,
     )
 
 
@@ -273,24 +279,22 @@ def _fit(size: IntArray, part_stamps: int, room: int) -> int:
     return part_stamps
 
 
-def _sort_by_size(order: IntArray, sources: SourceBlock, sizes: IntArray, part_stamps: int) -> IntArray:
+def _sort_by_size(order: IntArray, image_sets: IntArray, sizes: IntArray, part_stamps: int) -> IntArray:
     """Give stamps in the order of rows on disk that of their size, where windows are read together."""
-    size, image_set = sizes[order], sources.image_set[order]
+    size, image_set = sizes[order], image_sets[order]
     part = np.arange(len(order)) // part_stamps
     return order[np.lexsort((size, number_runs(size, part), image_set, part))]
 
 
-def _join(blocks: Sequence[SourceBlock]) -> SourceBlock:
-    """Make one block of many."""
+def _join(kept: dict[str, list[Any]], name: str) -> Any:
+    """Make one column of its pieces, which are not kept: a large catalogue is never there twice."""
     import pyarrow as pa  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
 
-    ids = pa.concat_arrays([b.source_id for b in blocks]) if blocks else from_texts([])
-    kinds = {"row": np.int64, "image_set": np.int64}
-    columns: dict[str, Any] = {
-        n: np.concatenate([getattr(b, n) for b in blocks] or [np.empty(0)]).astype(kinds.get(n, np.float64))
-        for n in _NUMBERS
-    }
-    return SourceBlock(source_id=ids, **columns)
+    pieces = kept.pop(name)
+    if name == "source_id":
+        return pa.concat_arrays(pieces) if pieces else from_texts([])
+    dtype = np.int64 if name in _WHOLE else np.float64
+    return np.concatenate(pieces or [np.empty(0)]).astype(dtype, copy=False)
 
 
 def _judge(
