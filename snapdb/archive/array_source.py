@@ -9,7 +9,7 @@ import numpy as np
 from snapdb.archive import loading
 from snapdb.archive.cutting import LARGEST_PX, as_fill_value
 from snapdb.archive.image import Image
-from snapdb.errors import NoOverlapError, ShapeError, UsageError
+from snapdb.errors import ShapeError, UsageError
 from snapdb.pixels.box import Box, Placement, place
 from snapdb.pixels.crop import fill_plane
 from snapdb.pixels.crops import as_whole, fill_flags
@@ -182,6 +182,8 @@ def box_of_corners(blc: Sequence[int], trc: Sequence[int], width: int, height: i
     x0, y0 = (as_whole(v, name="blc") for v in blc)
     x1, y1 = (as_whole(v, name="trc") for v in trc)
     if x0 >= width or y0 >= height or x1 < 0 or y1 < 0:
+        from snapdb.errors import NoOverlapError
+
         msg = f"the box from {(x0, y0)} to {(x1, y1)} does not touch the image of {width} x {height} pixels"
         raise NoOverlapError(msg, blc=(x0, y0), trc=(x1, y1))
     if x1 < x0 or y1 < y0:

@@ -4,7 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.io import fits
+
+import snapdb
 
 HEAVY = ("numpy", "astropy", "sqlalchemy", "geoalchemy2", "psycopg", "alembic", "PIL", "tomli_w")
 
@@ -53,6 +57,22 @@ for arguments in (["init", {archive!r}], ["-a", {archive!r}, "find", "--band", "
         cli.main(arguments)
     except SystemExit as end:
         assert end.code == 0, end.code
+"""
+    assert "astropy" not in loaded_after(code)
+
+
+def test_pixels_of_a_cutout_need_no_astropy(tmp_path: Path) -> None:
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0})
+    header.update({"CRPIX1": 50.0, "CRPIX2": 50.0, "CDELT1": -1e-4, "CDELT2": 1e-4})
+    fits.PrimaryHDU(np.ones((100, 100), np.float32), header).writeto(tmp_path / "image.fits")
+    with snapdb.init(tmp_path / "archive") as archive:
+        archive.ingest([tmp_path / "image.fits"])
+    code = f"""
+import snapdb
+with snapdb.connect({str(tmp_path / "archive")!r}) as archive:
+    (image,) = archive.find_images(ra=10.0, dec=20.0)
+    assert image.get_ra_dec_cutout(10.0, 20.0, 7).data.sum() == 49.0
+    assert image.get_cutout(50, 50, 7).data.sum() == 49.0
 """
     assert "astropy" not in loaded_after(code)
 
