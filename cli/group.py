@@ -31,6 +31,7 @@ _MODULES = {
     "export": "export",
     "import": "import_",
     "info": "info",
+    "verify": "verify",
     "migrate": "migrate",
     "demo": "demo",
 }

@@ -72,7 +72,7 @@ def check_report(path: Path) -> None:
 
     check_file(path, overwrite=True)
     if path.exists() and not _is_report(path):
-        msg = f"{path} exists, and is no report of an ingest; choose another name for --report"
+        msg = f"{path} exists, and is no report; choose another name for --report"
         raise ObjectExistsError(msg, path=str(path))
 
 

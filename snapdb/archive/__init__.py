@@ -22,6 +22,7 @@ module                holds
 ``keeping``           cutouts as registered products; ``kept_files`` writes them
 ``interop``           CCDData, NDData, HDU lists, Cutout2D
 ``picture``           PNG of an image; ``turning``, ``avm`` are its parts; ``colour``
+``verifying``         whether files are what was registered
 ``gzip_indexes``      seek indexes of ``.gz`` files; ``repack`` copies wrapped ones
 ``coverage``          where images lie on the sky, and how deep
 ``moving``            what other archives hold comes in, ObsCore goes out

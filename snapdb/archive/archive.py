@@ -1,7 +1,7 @@
 """The archive: one registry and one store, and what a user does with them."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, get_args
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from snapdb.archive.epochs.cutout_set import CutoutSet
     from snapdb.archive.epochs.plan import OnError as EpochError
     from snapdb.archive.moving.obscore import Publisher
+    from snapdb.archive.verifying import CheckedFile
     from snapdb.formats.describe import Described
     from snapdb.formats.repack import Packing
     from snapdb.registry import Registry
@@ -278,6 +279,36 @@ class Archive(Finding, Lineage, Measurements, Measuring):
         if url is not None:
             return describe_at(url, instrument=instrument)
         return describe(Path(path), companions=find_companions(Path(path)), instrument=instrument)
+
+    def verify(self, *, checksums: bool = False, jobs: int | None = None) -> "Iterator[CheckedFile]":
+        """Compare the registered files with what is known of them.
+
+        Parameters
+        ----------
+        checksums : bool
+            Whether all bytes of local files are read, and their SHA-256 compared; sizes and times alone
+            by default. Remote files are asked for one byte.
+        jobs : int, optional
+            Files that are looked at at a time; 8 by default.
+
+        Yields
+        ------
+        CheckedFile
+            One a file, sound or not; ``fault`` says what is wrong with it: ``missing``, ``unreadable``,
+            ``changed`` or ``damaged``.
+
+        Raises
+        ------
+        UsageError
+            If `jobs` is less than 1.
+        """
+        from snapdb.archive.verifying import check_files
+
+        number = 8 if jobs is None else jobs
+        if number < 1:
+            msg = f"jobs={jobs}: expected at least 1"
+            raise UsageError(msg, jobs=jobs)
+        return check_files(self.registry, self.store, checksums=checksums, jobs=number)
 
     def save(
         self,

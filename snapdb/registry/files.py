@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from snapdb.errors import NotFoundError
 from snapdb.model.file import FileRecord, FileState
@@ -29,21 +29,42 @@ def find_files(connection: Connection, keys: Sequence[str]) -> dict[str, FileRec
     """
     keys = [key for key in keys if _is_utf_8(key)]
     found: dict[str, FileRecord] = {}
-    columns = (*(file.c[name] for name in ("key", *_FINGERPRINT, "format", "id", "state")),)
     for start in range(0, len(keys), _BATCH):
-        query = select(*columns).where(file.c.key.in_(keys[start : start + _BATCH]))
-        for *values, state in connection.execute(query):
-            key, size, mtime_ns, sha256, format_, id_ = values
-            found[key] = FileRecord(
-                key=key,
-                size=size,
-                mtime_ns=mtime_ns,
-                sha256=sha256,
-                format=format_,
-                state=FileState(state),
-                id=id_,
-            )
+        query = select(*_KNOWN).where(file.c.key.in_(keys[start : start + _BATCH]))
+        found.update((row.key, _to_record(row)) for row in connection.execute(query))
     return found
+
+
+def list_files(connection: Connection, after: UUID | None, limit: int) -> list[FileRecord]:
+    """List some files in the order of their ids.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+        To read from.
+    after : UUID, optional
+        Of the file after which the list begins.
+    limit : int
+        How many at most.
+    """
+    query = select(*_KNOWN).order_by(file.c.id).limit(limit)
+    if after is not None:
+        query = query.where(file.c.id > after)
+    return [_to_record(row) for row in connection.execute(query)]
+
+
+def count_files(connection: Connection) -> int:
+    """Count the files."""
+    return int(connection.execute(select(func.count()).select_from(file)).scalar_one())
+
+
+_KNOWN = tuple(file.c[name] for name in _COLUMNS)
+
+
+def _to_record(row: Any) -> FileRecord:
+    """Make a record of a row."""
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return FileRecord(**values | {"state": FileState(values["state"])})
 
 
 def _is_utf_8(text: str) -> bool:

@@ -1,7 +1,7 @@
 """The registry as the rest of snapdb sees it."""
 
 import math
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -312,6 +312,33 @@ class Registry(Lineage, Measurements):
             ids = [record.id for record in known.values() if record.id is not None]
             images = file_rows.find_images_in(connection, ids)
         return {key: (record, images[record.id]) for key, record in known.items() if record.id is not None}
+
+    def iter_files(self, *, batch: int = 100) -> Iterator[list[FileRecord]]:
+        """Give all files that are known, some at a time, each time as the registry is then.
+
+        Parameters
+        ----------
+        batch : int
+            How many at a time.
+
+        Yields
+        ------
+        list of FileRecord
+            In the order in which they were registered, about.
+        """
+        after: UUID | None = None
+        while True:
+            with self._transaction() as connection:
+                found = file_rows.list_files(connection, after, batch)
+            if not found:
+                return
+            yield found
+            after = found[-1].id
+
+    def count_files(self) -> int:
+        """Count the files that are known."""
+        with self._transaction() as connection:
+            return file_rows.count_files(connection)
 
     def refresh_file(self, key: str, *, size: int, mtime_ns: int, sha256: str) -> None:
         """Take note of a file's new size, time and checksum.
