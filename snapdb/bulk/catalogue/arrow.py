@@ -16,7 +16,7 @@ from snapdb.types import BoolArray, FloatArray, IntArray, PixelArray
 
 _AT_ONCE = 65_536
 """Texts that are taken at a time: each of their bytes has a number while they are."""
-_FEW = 20
+_FEW = 40
 """Rows for each change of length, on the average, where runs are looked for."""
 _NEW_LINE, _SPACE, _TILDE = b"\n ~"
 _OF_NUMBERS = np.isin(np.arange(256), list(b"0123456789+-.eEnaNifINFtyTYA "))

@@ -59,6 +59,8 @@ class FileSets:
         if joined.null_count:
             return self._number([text or "" for text in joined.to_pylist()])
         starts = find_runs(joined)
+        if len(starts) == len(joined):
+            return self._number(to_strings(joined))
         found = self._number(to_strings(take_texts(joined, starts)))
         return np.repeat(found, np.diff(starts, append=len(joined)))
 

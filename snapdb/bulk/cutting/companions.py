@@ -1,6 +1,6 @@
 """Noise and flags stamps: the further planes of the images that stamps are cut from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -22,6 +22,7 @@ def add_planes(
 
     Noise is that of the mixed channels before the stretch, as if pixels were independent. Flags are
     the bits of all pixels of all channels that take part; pixels beyond an image have its NO_DATA bit.
+    Of raw stamps each channel has its own, as they were cut.
 
     Parameters
     ----------
@@ -32,12 +33,16 @@ def add_planes(
     channels : sequence of Channel
         Their images.
     stamps : PartStamps
-        Whose ``noise`` and ``flags`` are filled.
+        Whose ``noise`` and ``flags``, or ``raw_noise`` and ``raw_flags``, are filled.
     recipe : Recipe
         How.
     """
-    weights = channel_weights(recipe, channels)
     places = [_place(part, rows, channel, recipe) for channel in channels]
+    if recipe.raw:
+        for number, (channel, at) in enumerate(zip(channels, places, strict=True)):
+            _keep_raw(number, channel, at, rows, stamps, recipe)
+        return
+    weights = channel_weights(recipe, channels)
     if stamps.noise is not None:
         stamps.noise[rows] = _mix_noise(channels, places, weights, recipe)
     if stamps.flags is not None:
@@ -64,10 +69,8 @@ def _mix_noise(
     variance = np.zeros((len(places[0].x0), side, side, weights.shape[1]), np.float32)
     for channel, at, own in zip(channels, places, weights, strict=True):
         layer = np.full(variance.shape[:3], np.nan, np.float32)
-        if "noise" in channel.planes:
-            for index, batch in iter_windows(channel.planes["noise"], at):
-                _set_outside(batch, at, index, np.nan)
-                layer[index] = resample_noise(batch, side, recipe.interpolation, conserve=recipe.conserve)
+        for index, batch in _iter_noise(channel, at):
+            layer[index] = resample_noise(batch, side, recipe.interpolation, conserve=recipe.conserve)
         layer *= np.float32(abs(channel.factor))
         for output in np.flatnonzero(own):
             variance[..., output] += np.square(layer * np.float32(own[output]))
@@ -79,14 +82,46 @@ def _add_flags(channel: Channel, places: Places, rows: IntArray, stamps: PartSta
     from snapdb.bulk.shape.resample import resample_flags
 
     assert stamps.flags is not None  # noqa: S101  # the caller has looked
+    for index, bits in _iter_flags(channel, places, rows, stamps):
+        made = resample_flags(bits, recipe.resolution, recipe.interpolation, conserve=recipe.conserve)
+        stamps.flags[rows[index]] |= made
+
+
+def _keep_raw(
+    number: int, channel: Channel, places: Places, rows: IntArray, stamps: PartStamps, recipe: Recipe
+) -> None:
+    """Keep the noise and the flags of one channel as they were cut, noise in the unit of the data."""
+    if "noise" in recipe.planes:
+        factor = np.float32(abs(channel.factor))
+        for index, batch in _iter_noise(channel, places):
+            for row, window in zip(rows[index].tolist(), batch * factor, strict=True):
+                stamps.raw_noise[row][number] = window
+    if "flags" in recipe.planes and "flags" in channel.planes:
+        for index, bits in _iter_flags(channel, places, rows, stamps):
+            for row, window in zip(rows[index].tolist(), bits, strict=True):
+                stamps.raw_flags[row][number] = window
+
+
+def _iter_noise(channel: Channel, places: Places) -> Iterator[tuple[IntArray, PixelArray]]:
+    """Cut windows of a channel's noise, where it has one; NaN beyond the image."""
+    if "noise" not in channel.planes:
+        return
+    for index, batch in iter_windows(channel.planes["noise"], places):
+        _set_outside(batch, places, index, np.nan)
+        yield index, batch
+
+
+def _iter_flags(
+    channel: Channel, places: Places, rows: IntArray, stamps: PartStamps
+) -> Iterator[tuple[IntArray, PixelArray]]:
+    """Cut windows of a channel's flags, with a bit beyond the image; note how many pixels are bad."""
     masked = stamps.columns["masked_fraction"]
     for index, batch in iter_windows(channel.planes["flags"], places, dtype=np.int64):
         share = channel.bad.mask(batch).mean(axis=(1, 2))
         masked[rows[index]] = np.maximum(masked[rows[index]], share)
         bits = batch.astype(FLAGS_TYPE)
         _set_outside(bits, places, index, flags_bit(channel))
-        made = resample_flags(bits, recipe.resolution, recipe.interpolation, conserve=recipe.conserve)
-        stamps.flags[rows[index]] |= made
+        yield index, bits
 
 
 def _set_outside(batch: PixelArray, places: Places, index: IntArray, value: float) -> None:

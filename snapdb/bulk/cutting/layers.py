@@ -41,14 +41,20 @@ class LayerMaker:
     ----------
     convert : callable or None
         The user's conversion of flux.
+    at_once : int
+        Pixels of windows that are read together.
     timed : callable
         Gives what adds the time of a block to a stage's.
     """
 
     def __init__(
-        self, convert: Callable[..., Any] | None, timed: Callable[[str], AbstractContextManager[None]]
+        self,
+        convert: Callable[..., Any] | None,
+        at_once: int,
+        timed: Callable[[str], AbstractContextManager[None]],
     ) -> None:
         self._convert = convert
+        self._at_once = at_once
         self._timed = timed
         self._headers: dict[tuple[str, int], Header] = {}
 
@@ -133,7 +139,7 @@ class LayerMaker:
 
     def _runs(self, channel: Channel, places: Places, *, in_order: bool = False) -> Iterator[Run]:
         """Read the pixels of windows, timed apart from what is done with them."""
-        runs = iter_runs(channel.data, places, in_order=in_order)
+        runs = iter_runs(channel.data, places, in_order=in_order, at_once=self._at_once)
         while True:
             with self._timed("extract"):
                 run = next(runs, None)

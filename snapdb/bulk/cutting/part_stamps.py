@@ -28,6 +28,10 @@ class PartStamps:
     """For each source the window of each channel, of its own size; only where stamps are raw."""
     raw_wcs: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Linear coordinates of the windows of the second and further channels; only where stamps are raw."""
+    raw_noise: list[dict[int, PixelArray]] = field(default_factory=list)
+    """For each source the noise of those channels that have one; only where stamps are raw."""
+    raw_flags: list[dict[int, PixelArray]] = field(default_factory=list)
+    """The same of flags."""
     columns: dict[str, Any] = field(default_factory=dict)
     """What the table says, column by column."""
     seconds: dict[str, float] = field(default_factory=dict)

@@ -42,7 +42,7 @@ def ask_for_boxes(descriptor: int, begin: int, stride: int, boxes: IntArray, out
         rows: PixelArray | None = None
         if (high - low) * stride <= min(FEW_BYTES * pieces, _ROOM_BYTES):
             rows = np.zeros((high - low, stride), np.uint8)
-            if os.preadv(descriptor, [rows.data], begin + low * stride) < rows.size:
+            if _read_fully(descriptor, rows.reshape(-1), begin + low * stride) < rows.size:
                 return found
         for left, bottom, right, top, first, step in boxes[:count].tolist():
             shape = (top - bottom, right - left)
@@ -52,9 +52,20 @@ def ask_for_boxes(descriptor: int, begin: int, stride: int, boxes: IntArray, out
                 found += place.size
                 continue
             for row, piece in enumerate(place, bottom):
-                found += os.preadv(descriptor, [piece.data], begin + row * stride + left)
+                found += _read_fully(descriptor, piece, begin + row * stride + left)
         boxes = boxes[count:]
     return found
+
+
+def _read_fully(descriptor: int, out: PixelArray, at: int) -> int:
+    """Read as many bytes as there are, however many the system gives at a time."""
+    done = 0
+    while done < len(out):
+        some = os.preadv(descriptor, [out[done:].data], at + done)
+        if not some:
+            break
+        done += some
+    return done
 
 
 try:
@@ -133,7 +144,7 @@ class PlainWindows:
         wanted = np.concatenate((boxes, slots), axis=1)[order]
         wanted[:, [0, 2, 4, 5]] *= item
         out, expected = self._lend(total * item), int(sides.prod(axis=1).sum()) * item
-        if expected < len(out):
+        if expected < len(out) and not is_direct(layout):
             out[:] = 0  # what is of no box is scaled too
         try:
             found = read_boxes(self._stream.fileno(), layout.offset, stride, wanted, out)
@@ -141,7 +152,8 @@ class PlainWindows:
             msg = f"{self._file.path} cannot be read: {err.strerror or err}"
             raise StorageError(msg, path=self._file.path) from err
         if found != expected:
-            msg = f"{self._file.path} ends {expected - found} bytes before it should; it is being written?"
+            self.check()  # says what is missing
+            msg = f"{self._file.path} gave fewer bytes than it has; it is being written?"
             raise CorruptFileError(msg, path=self._file.path, plane=layout.name)
         stored = out.view(np.dtype(layout.stored_dtype))
         return stored if is_direct(layout) else finish(stored, layout)

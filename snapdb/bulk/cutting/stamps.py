@@ -63,7 +63,7 @@ class StampMaker:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self._seconds: dict[str, float] = defaultdict(float)
-        self._layers = LayerMaker(recipe.convert, self._timed)
+        self._layers = LayerMaker(recipe.convert, recipe.run_pixels, self._timed)
 
     def make(self, part: Part, *, attempts: int = 2) -> PartStamps:
         """Make the stamps of a part; what fails is tried once more, and then said in the table.
@@ -81,10 +81,11 @@ class StampMaker:
         stamps.columns = _empty_columns(count)
         if recipe.raw:
             stamps.raw = [[] for _ in range(count)]
-        if "noise" in recipe.planes:
-            stamps.noise = np.full(shape, np.nan, np.float32)
-        if "flags" in recipe.planes:
-            stamps.flags = np.zeros(shape[:3], FLAGS_TYPE)
+            stamps.raw_noise = [{} for _ in range(count)]
+            stamps.raw_flags = [{} for _ in range(count)]
+        elif recipe.planes:
+            stamps.noise = np.full(shape, np.nan, np.float32) if "noise" in recipe.planes else None
+            stamps.flags = np.zeros(shape[:3], FLAGS_TYPE) if "flags" in recipe.planes else None
         for group in _groups(part, stamps):
             self._try(part, group, stamps, attempts)
         stamps.seconds = dict(self._seconds)
@@ -149,9 +150,11 @@ class StampMaker:
             stamps.columns["reason"][row] = reason
         if self.recipe.raw:
             for row in group.rows.tolist():
-                stamps.raw[row] = []
-        else:
-            stamps.images[group.rows] = 0
+                stamps.raw[row], stamps.raw_noise[row], stamps.raw_flags[row] = [], {}, {}
+            return
+        for plane, nothing in ((stamps.images, 0), (stamps.noise, np.nan), (stamps.flags, 0)):
+            if plane is not None:
+                plane[group.rows] = nothing
 
     def _fill(self, part: Part, group: _Group, stamps: PartStamps) -> None:
         """Cut, shape and describe the stamps of sources that have the same images."""
@@ -246,7 +249,7 @@ class StampMaker:
 
     def _add_planes(self, part: Part, group: _Group, stamps: PartStamps) -> None:
         """Make the noise and flags stamps that are wanted."""
-        if stamps.noise is not None or stamps.flags is not None:
+        if self.recipe.planes:
             from snapdb.bulk.cutting.companions import add_planes
 
             with self._timed("planes"):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from snapdb.bulk.cutting.plane_windows import Windows, open_windows
-from snapdb.bulk.planning.placing import number_runs
+from snapdb.bulk.planning.placing import RUN_PX, number_runs
 from snapdb.bulk.planning.sources import PlaneFile
 from snapdb.bulk.shape.resample import find_missing
 from snapdb.pixels.placing import Places
@@ -55,7 +55,7 @@ class Run:
         return self.pixels[self.starts[part.start] : self.starts[part.stop]]
 
     def cut(self, part: slice) -> PixelArray:
-        """Copy windows of one size into a batch.
+        """Give windows of one size as a batch, which may be written to.
 
         Parameters
         ----------
@@ -68,11 +68,18 @@ class Run:
             Pixels, scaled as the header says; 0 outside the image.
         """
         size = int(self.sizes[part.start])
-        return self.take(part).reshape(-1, size, size).astype(self.pixels.dtype.newbyteorder("="))
+        is_lent = self.pixels.base is not None  # and will be written over
+        kind = self.pixels.dtype.newbyteorder("=")
+        return self.take(part).reshape(-1, size, size).astype(kind, copy=is_lent)
 
 
 def iter_runs(
-    file: PlaneFile, places: Places, *, dtype: Any = np.float32, in_order: bool = False
+    file: PlaneFile,
+    places: Places,
+    *,
+    dtype: Any = np.float32,
+    in_order: bool = False,
+    at_once: int = RUN_PX,
 ) -> Iterator[Run]:
     """Read the pixels of windows of a plane, as many at a time as have room in memory.
 
@@ -86,6 +93,8 @@ def iter_runs(
         Of the pixels: float32, or an integer type for flags.
     in_order : bool
         Whether the windows of a run come in their order, not in that of their sizes.
+    at_once : int
+        Pixels of the windows of a run, save where a single one has more.
 
     Yields
     ------
@@ -101,7 +110,8 @@ def iter_runs(
     if not len(touching):
         return
     with open_windows(file) as windows:
-        for run in np.split(touching, np.flatnonzero(np.diff(number_runs(places.width[touching]))) + 1):
+        numbers = number_runs(places.width[touching], most=at_once)
+        for run in np.split(touching, np.flatnonzero(np.diff(numbers)) + 1):
             index = run if in_order else run[np.argsort(places.width[run], kind="stable")]
             yield _read(windows, index, places, np.dtype(dtype))
             windows.check()  # so that all that was cut is of one image

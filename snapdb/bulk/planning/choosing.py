@@ -11,7 +11,7 @@ from snapdb.bulk.planning.file_images import FileImages, ImageSet, check_channel
 from snapdb.bulk.planning.plan import NO_IMAGE, Plan, Refusal, SourceBlock, make_plan
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import Channel, PlaneFile, get_wcs
-from snapdb.bulk.planning.zeropoints import Zeropoint, flux_factor
+from snapdb.bulk.planning.zeropoints import find_zeropoint_of, flux_factor
 from snapdb.errors import ConfigError, NotFoundError, SnapdbError, UsageError
 from snapdb.types import FloatArray, IntArray
 
@@ -314,15 +314,16 @@ def make_channel(record: "ImageRecord", planes: Sequence[Any], archive: "Archive
     if "data" not in files:
         msg = f"image {record.id} has no data plane"
         raise NotFoundError(msg, image_id=record.id)
-    known = None if record.zeropoint is None else Zeropoint(value=record.zeropoint, origin="registry")
+    data = files["data"]
+    known = find_zeropoint_of(record, data.path, data.layout.hdu, recipe)
     return Channel(
         label=record.band or record.filepath.rsplit("/", 1)[-1].split(".fits")[0],
-        data=files["data"],
+        data=data,
         wcs_text=record.wcs_header,
         has_tables=bool(record.properties.get("wcs_needs_file")),
         scale_arcsec=record.pixel_scale or 1.0,
         factor=flux_factor(known, recipe, f"image {record.id} ({record.filepath})"),
-        zeropoint=known if recipe.convert_flux else None,
+        zeropoint=known,
         image_id=str(record.id),
         planes={name: files[name] for name in recipe.planes if name in files},
         bad_bits=record.bad_bits,

@@ -59,7 +59,7 @@ def outside_fraction(places: Places) -> FloatArray:
     return np.asarray(1.0 - inside / (places.width * places.height), dtype=np.float64)
 
 
-def number_runs(size: IntArray, part: IntArray | None = None) -> IntArray:
+def number_runs(size: IntArray, part: IntArray | None = None, most: int = RUN_PX) -> IntArray:
     """Give windows that are read together the same number, in their order.
 
     Parameters
@@ -68,6 +68,8 @@ def number_runs(size: IntArray, part: IntArray | None = None) -> IntArray:
         Sides of the windows.
     part : array of int, shape (n,), optional
         Parts, in ascending order, each of which is counted from 0; all are one by default.
+    most : int
+        Pixels that are read together, save where a single window has more.
 
     Returns
     -------
@@ -78,4 +80,4 @@ def number_runs(size: IntArray, part: IntArray | None = None) -> IntArray:
     if part is not None and len(part):
         first = np.searchsorted(part, part)
         total = total - (total - size**2)[first]
-    return np.asarray((total - 1) // RUN_PX, dtype=np.int64)
+    return np.asarray((total - 1) // most, dtype=np.int64)

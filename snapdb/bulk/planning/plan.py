@@ -18,7 +18,7 @@ import numpy as np
 from snapdb.bulk.catalogue.arrow import from_texts, take_texts, to_strings, view_texts
 from snapdb.bulk.planning.placing import number_runs, place_windows, window_sizes
 from snapdb.bulk.planning.recipe import Recipe
-from snapdb.bulk.planning.sources import Channel, get_wcs
+from snapdb.bulk.planning.sources import Channel, PlaneFile, get_wcs
 from snapdb.errors import SnapdbError
 from snapdb.types import BoolArray, FloatArray, IntArray
 
@@ -161,18 +161,18 @@ class Plan:
             made.update(held.data)
         for channels in self.image_sets:
             for channel in channels:
-                made.update(repr((channel.data.path, _stamp(channel), channel.factor)).encode())
+                files = [(p.path, _stamp(p)) for p in (channel.data, *channel.planes.values())]
+                made.update(repr((files, channel.factor)).encode())
         made.update(repr((self.part_stamps, self.rows, len(self.refused))).encode())
         return made.hexdigest()
 
 
-def _stamp(channel: Channel) -> tuple[int, ...]:
+def _stamp(plane: PlaneFile) -> tuple[int, ...]:
     """Tell a file from a changed one: by its size and time, and where the plane lies in it."""
-    data = channel.data
-    if data.record is not None:
-        return data.record.file_size, data.record.file_mtime_ns, data.layout.offset
-    found = Path(data.path).stat()
-    return found.st_size, found.st_mtime_ns, data.layout.offset
+    if plane.record is not None:
+        return plane.record.file_size, plane.record.file_mtime_ns, plane.layout.offset
+    found = Path(plane.path).stat()
+    return found.st_size, found.st_mtime_ns, plane.layout.offset
 
 
 def _take(ids: Any, places: IntArray) -> Any:
@@ -242,7 +242,7 @@ def make_plan(
     if recipe.raw:
         channels = np.array([len(s) for s in usable], np.int64)[image_set]
         part_stamps = _fit((4 * channels * sizes**2)[order], part_stamps, recipe.part_bytes)
-    order = _sort_by_size(order, image_set, sizes, part_stamps)
+    order = _sort_by_size(order, image_set, sizes, part_stamps, recipe.run_pixels)
     return Plan(
         sources=SourceBlock(
             row=row[order],
@@ -279,11 +279,13 @@ def _fit(size: IntArray, part_stamps: int, room: int) -> int:
     return part_stamps
 
 
-def _sort_by_size(order: IntArray, image_sets: IntArray, sizes: IntArray, part_stamps: int) -> IntArray:
+def _sort_by_size(
+    order: IntArray, image_sets: IntArray, sizes: IntArray, part_stamps: int, run_pixels: int
+) -> IntArray:
     """Give stamps in the order of rows on disk that of their size, where windows are read together."""
     size, image_set = sizes[order], image_sets[order]
     part = np.arange(len(order)) // part_stamps
-    return order[np.lexsort((size, number_runs(size, part), image_set, part))]
+    return order[np.lexsort((size, number_runs(size, part, run_pixels), image_set, part))]
 
 
 def _join(kept: dict[str, list[Any]], name: str) -> Any:

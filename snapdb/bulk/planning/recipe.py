@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from snapdb.bulk.planning.placing import RUN_PX
 from snapdb.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -150,6 +151,13 @@ class Recipe:
         if self.memory_limit:
             return min(_PART_BYTES, max(self.memory_limit // 16, 4 * MIB))
         return _PART_BYTES
+
+    @property
+    def run_pixels(self) -> int:
+        """Pixels of windows that are read together: each takes up to 16 bytes on its way."""
+        if self.memory_limit:
+            return min(RUN_PX, max(self.memory_limit // 64, 2**18))
+        return RUN_PX
 
     @property
     def part_stamps(self) -> int:

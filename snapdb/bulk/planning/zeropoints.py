@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snapdb.bulk.planning.recipe import ZEROPOINT_KEY, Recipe
-from snapdb.errors import MissingKeywordError
+from snapdb.errors import MissingKeywordError, UsageError
 from snapdb.formats.frame import HduFrame
 from snapdb.formats.lookup import Lookup
 from snapdb.formats.maps import GENERIC, load_maps
-from snapdb.formats.source import FitsSource, choose_map
+from snapdb.formats.source import FitsSource, choose_map, open_source
 from snapdb.model.url import is_url
 
 if TYPE_CHECKING:
     from snapdb.archive.archive import Archive
+    from snapdb.model.image import ImageRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,8 @@ def find_zeropoint(
     """
     if not recipe.convert_flux:
         return None
-    if recipe.zeropoint_key == ZEROPOINT_KEY and registered is not None:
+    is_named = recipe.zeropoint_key != ZEROPOINT_KEY
+    if not is_named and registered is not None:
         return registered
     header_map = choose_map(source, load_maps())
     lookup = Lookup(
@@ -58,16 +60,49 @@ def find_zeropoint(
     )
     value, where = lookup.get_number(recipe.zeropoint_key)
     card = None if value is None else Zeropoint(value=value, origin=f"header: {where}")
-    is_certain = recipe.zeropoint_key != ZEROPOINT_KEY or header_map.name == GENERIC
-    if card is not None and is_certain:
+    if is_named or (card is not None and header_map.name == GENERIC):
         return card
     from snapdb.formats.facts import find_photometry  # most runs never need it
 
     _, _, photometry = find_photometry(lookup, header_map, pixel_scale)
-    if registered is not None or photometry.zeropoint is None:
-        return registered or card
+    if photometry.zeropoint is None:
+        return card
     origin = next(f.source for f in lookup.findings if f.field == "zeropoint")
     return Zeropoint(value=photometry.zeropoint, origin=origin)
+
+
+def find_zeropoint_of(record: "ImageRecord", path: str, hdu: int, recipe: Recipe) -> Zeropoint | None:
+    """Find the zero point of an image of an archive, or None.
+
+    Parameters
+    ----------
+    record : ImageRecord
+        The image.
+    path : str
+        Of its file.
+    hdu : int
+        Of its data.
+    recipe : Recipe
+        With the keyword: the registry's zero point stands for the default one.
+
+    Raises
+    ------
+    UsageError
+        If a keyword is asked for of a remote file.
+    ObjectMissingError, UnknownFormatError, CorruptFileError
+        If the file's header cannot be read.
+    """
+    known = None if record.zeropoint is None else Zeropoint(value=record.zeropoint, origin="registry")
+    if not recipe.convert_flux or recipe.zeropoint_key == ZEROPOINT_KEY:
+        return known if recipe.convert_flux else None
+    if is_url(path):
+        msg = (
+            f"{path}: flux_conversion_keywords.AB_zeropoint = {recipe.zeropoint_key!r} asks for a card, and "
+            f"headers of remote files are not read here; leave it at {ZEROPOINT_KEY}, for the registry's"
+        )
+        raise UsageError(msg, path=path)
+    source = open_source(path)
+    return find_zeropoint(source, source.frames[hdu], record.pixel_scale or 1.0, known, recipe)
 
 
 def flux_factor(zeropoint: Zeropoint | None, recipe: Recipe, where: str) -> float:
@@ -95,10 +130,10 @@ def flux_factor(zeropoint: Zeropoint | None, recipe: Recipe, where: str) -> floa
     if not recipe.convert_flux:
         return 1.0
     if zeropoint is None:
+        other = " and no other zero point is known" if recipe.zeropoint_key == ZEROPOINT_KEY else ""
         msg = (
-            f"{where}: flux shall be converted, but there is no {recipe.zeropoint_key} in the header and no "
-            "other zero point is known; set flux_conversion_keywords.AB_zeropoint, or apply_flux_conversion "
-            "to false"
+            f"{where}: flux shall be converted, but there is no {recipe.zeropoint_key} in the header{other}; "
+            "set flux_conversion_keywords.AB_zeropoint, or apply_flux_conversion to false"
         )
         raise MissingKeywordError(msg, path=where, keyword=recipe.zeropoint_key)
     from snapdb.bulk.shape.flux import flux_factor as compute

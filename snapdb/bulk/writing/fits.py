@@ -21,6 +21,7 @@ from snapdb.bulk.cutting.part_stamps import PartStamps
 from snapdb.bulk.planning.plan import Part
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import Channel
+from snapdb.bulk.planning.weights import name_outputs
 from snapdb.bulk.writing.cards import BLOCK, pad_header, write_card, write_number
 from snapdb.bulk.writing.files import WrittenFile, checksum, write_file
 from snapdb.errors import StorageError
@@ -160,6 +161,7 @@ class FitsStamps:
         self._is_stretched = recipe.method != "none" and not recipe.raw
         self._fixed = self._fixed_cards()
         self._origins = [_origin_cards(channels) for channels in part.image_sets]
+        self._labels = [name_outputs(recipe, channels) for channels in part.image_sets]
         self._primary = b"".join(_PRIMARY).decode() + _SOURCE + self._fixed + _END
         self._templates: dict[tuple[Any, ...], str] = {}
         self._versions: Counter[bytes] = Counter()
@@ -214,20 +216,32 @@ class FitsStamps:
         index : int
             Of the source in the part.
         """
-        channels = self._part.image_sets[self._sets[index]]
-        planes = self._stamps.raw[index] if self._recipe.raw else self._planes[index]
-        own = self._recipe.raw or len(channels) == len(planes)
+        raw = self._recipe.raw
+        labels = self._labels[self._sets[index]]
         found: list[Layer] = []
-        for number, pixels in enumerate(planes):
-            label = channels[number].label if own else f"channel_{number}"
+        for number, pixels in enumerate(self._stamps.raw[index] if raw else self._planes[index]):
+            label = labels[number]
             found.append(Layer("data", number, label, label, pixels))
-            if self._stamps.noise is not None:
-                noise = self._stamps.noise[index, :, :, number]
+            noise = self._noise_of(index, number)
+            if noise is not None:
                 found.append(Layer("noise", number, f"noise_{number}", label, noise))
-            if self._stamps.flags is not None and number == 0:
-                flags = self._stamps.flags[index].view(np.int32)
-                found.append(Layer("flags", 0, "flags", "", flags))
+            flags = self._flags_of(index, number)
+            if flags is not None:
+                name = f"flags_{number}" if raw and len(labels) > 1 else "flags"
+                found.append(Layer("flags", number, name, "", flags.view(np.int32)))
         return found
+
+    def _noise_of(self, index: int, number: int) -> PixelArray | None:
+        """Give the noise of a channel of a source."""
+        if self._recipe.raw:
+            return self._stamps.raw_noise[index].get(number)
+        return None if self._stamps.noise is None else self._stamps.noise[index, :, :, number]
+
+    def _flags_of(self, index: int, number: int) -> PixelArray | None:
+        """Give the flags of a channel of a source; where they are of all channels, with the first."""
+        if self._recipe.raw:
+            return self._stamps.raw_flags[index].get(number)
+        return self._stamps.flags[index] if self._stamps.flags is not None and number == 0 else None
 
     def _fixed_cards(self) -> str:
         """Give the cards that are the same for all sources."""
