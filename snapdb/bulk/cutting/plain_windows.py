@@ -144,8 +144,9 @@ class PlainWindows:
         wanted = np.concatenate((boxes, slots), axis=1)[order]
         wanted[:, [0, 2, 4, 5]] *= item
         out, expected = self._lend(total * item), int(sides.prod(axis=1).sum()) * item
-        if expected < len(out) and not is_direct(layout):
-            out[:] = 0  # what is of no box is scaled too
+        stored = out.view(np.dtype(layout.stored_dtype))
+        if expected < len(out) and not (is_direct(layout) and stored.dtype.kind == "f" and item == 4):
+            out[:] = 0  # what is of no box will be converted too
         try:
             found = read_boxes(self._stream.fileno(), layout.offset, stride, wanted, out)
         except OSError as err:
@@ -155,7 +156,6 @@ class PlainWindows:
             self.check()  # says what is missing
             msg = f"{self._file.path} gave fewer bytes than it has; it is being written?"
             raise CorruptFileError(msg, path=self._file.path, plane=layout.name)
-        stored = out.view(np.dtype(layout.stored_dtype))
         return stored if is_direct(layout) else finish(stored, layout)
 
     def close(self) -> None:

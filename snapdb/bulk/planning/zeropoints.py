@@ -83,7 +83,7 @@ def find_zeropoint_of(record: "ImageRecord", path: str, hdu: int, recipe: Recipe
     hdu : int
         Of its data.
     recipe : Recipe
-        With the keyword: the registry's zero point stands for the default one.
+        With the keyword; of the default one the registry's zero point comes first.
 
     Raises
     ------
@@ -93,8 +93,11 @@ def find_zeropoint_of(record: "ImageRecord", path: str, hdu: int, recipe: Recipe
         If the file's header cannot be read.
     """
     known = None if record.zeropoint is None else Zeropoint(value=record.zeropoint, origin="registry")
-    if not recipe.convert_flux or recipe.zeropoint_key == ZEROPOINT_KEY:
-        return known if recipe.convert_flux else None
+    is_named = recipe.zeropoint_key != ZEROPOINT_KEY
+    if not recipe.convert_flux:
+        return None
+    if not is_named and (known is not None or is_url(path)):
+        return known
     if is_url(path):
         msg = (
             f"{path}: flux_conversion_keywords.AB_zeropoint = {recipe.zeropoint_key!r} asks for a card, and "

@@ -327,6 +327,18 @@ def test_boxes_where_a_file_ends(tmp_path: Path, read_boxes: Any) -> None:
         read_boxes(closed, 0, 100_000, boxes, out)
 
 
+def test_a_system_may_give_less_than_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = np.random.default_rng(10).integers(0, 256, 5000).astype(np.uint8)
+    path = tmp_path / "file"
+    path.write_bytes(content.tobytes())
+    preadv = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda fd, room, at: preadv(fd, [room[0][:7]], at))
+    boxes, out = np.array([[10, 3, 60, 43, 0, 50]]), np.zeros(2000, np.uint8)
+    with path.open("rb") as stream:
+        assert plain_windows.ask_for_boxes(stream.fileno(), 0, 100, boxes, out) == 2000
+    np.testing.assert_array_equal(out.reshape(40, 50), content.reshape(50, 100)[3:43, 10:60])
+
+
 BAD_BOXES = {
     "left": [-1, 0, 5, 5, 0, 10],
     "below": [0, -1, 5, 5, 0, 10],
