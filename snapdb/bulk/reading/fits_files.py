@@ -48,7 +48,7 @@ def read_source(path: Path, hdu: int, plane: str = "data", channel: int | None =
     Returns
     -------
     list of array, shape (H, W)
-        One a channel, in their order; flags have one for all channels.
+        One a channel, in their order; flags have one for all channels, unless stamps are raw.
 
     Raises
     ------

@@ -169,7 +169,8 @@ class RunFolder:
         Returns
         -------
         array
-            Shape (H, W, C); (H, W) of one channel, and of flags, which channels have in common.
+            Shape (H, W, C); (H, W) of one channel, and of flags, which channels have in common but
+            where stamps are raw.
 
         Raises
         ------
@@ -198,7 +199,13 @@ class RunFolder:
         """Read planes of a stamp's file, of one channel or all."""
         path, hdu = self._file_of(row)
         if name == "flags":
-            return read_source(path, hdu, name)[0].view(np.uint32)
+            found = read_source(path, hdu, name)
+            if len(found) > 1 and channel is None:
+                msg = f"the channels of stamp {row} have flags of their own, being raw; name one, channel=0"
+                raise UsageError(msg, row=row)
+            if len(found) > 1:
+                found = read_source(path, hdu, name, channel)
+            return found[0].view(np.uint32)
         if channel is not None:
             count = sum(e.plane == "data" for e in find_source(path, hdu))
             if not 0 <= channel < count:

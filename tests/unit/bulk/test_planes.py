@@ -16,7 +16,7 @@ from snapdb.bulk.cutting import companions
 from snapdb.bulk.planning.plan import SourceBlock, make_plan
 from snapdb.bulk.planning.recipe import Recipe
 from snapdb.bulk.planning.sources import read_channels
-from snapdb.errors import StorageError
+from snapdb.errors import StorageError, UsageError
 from snapdb.types import PixelArray
 from tests.unit.bulk.conftest import SIDE, Tiles
 
@@ -76,6 +76,14 @@ def test_raw_noise_and_flags_are_as_they_were_cut(
             for hdu, (plane, number) in zip(hdus[1:], found, strict=True):
                 np.testing.assert_array_equal(hdu.data, planes[bands[number], plane][box])
                 assert hdu.header["CRVAL1"] == hdus[1].header["CRVAL1"]
+    stamps, one = bulk.open(tmp_path / "raw"), pd.read_parquet(result["mapping_parquet"]).iloc[3]
+    box = np.s_[one["y0"] : one["y0"] + one["size"], one["x0"] : one["x0"] + one["size"]]
+    for number, band in enumerate(bands):
+        for plane in ("data", "noise", "flags"):
+            np.testing.assert_array_equal(stamps.plane(3, plane, channel=number), planes[band, plane][box])
+    if len(bands) > 1:
+        with pytest.raises(UsageError, match="flags of their own"):
+            stamps.plane(3, "flags")
 
 
 def test_channels_are_named_after_the_image_that_makes_them_up(
